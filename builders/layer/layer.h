@@ -1,0 +1,95 @@
+/*
+ * Layers: a tar stream in, forms out. All of this runs in duet-worker, in a jail without a network,
+ * after the descriptors it needs were opened: nothing here opens a path of the host by name.
+ *
+ *	blob -> inflate -> tar -> unpack -> tree (later: EROFS)
+ *	              \-> digest of the plain tar (the diff-id), and of the blob as it is read
+ *
+ * Reading, both digests and writing run in threads of their own, so that a layer takes as long as
+ * its slowest part. Everything in a layer is hostile: THREATS rows T1 to T18.
+ */
+#ifndef DUET_BUILDERS_LAYER_LAYER_H
+#define DUET_BUILDERS_LAYER_LAYER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/digest.h"
+#include "core/err.h"
+
+#define LAYER_ENTRIES_MAX 10000000u		/* entries of one layer */
+#define LAYER_BYTES_MAX (1ull << 40)		/* bytes of one plain tar: 1 TiB */
+#define LAYER_DEPTH_MAX 256			/* components of one path */
+#define LAYER_XATTRS_MAX (64 * 1024)		/* bytes of one entry's extended attributes */
+#define LAYER_ZSTD_WINDOW_LOG_MAX 27		/* zstd's window: 128 MiB */
+#define LAYER_RATIO_MAX 2000u			/* plain bytes per stored byte, past LAYER_RATIO_FROM */
+#define LAYER_RATIO_FROM (1ull << 30)
+#define LAYER_TIME 315619200			/* 1980-01-02T00:00:00Z: the time of what duet makes itself */
+
+/* Called now and then on the calling thread; `done` counts bytes of the blob. */
+typedef void layer_progress(void *data, uint64_t done, uint64_t total);
+
+struct layer_result {
+	struct digest blob;	/* of the bytes read */
+	struct digest diff_id;	/* of all inflated bytes */
+	uint64_t blob_bytes;
+	uint64_t plain_bytes;
+	uint64_t entries;
+	uint64_t tree_bytes;	/* bytes of file content written */
+	bool needs_lower;	/* parents were taken from `lower`, or made up: keyed by chain-id */
+	uint64_t owners_lost;	/* entries whose owner the id map cannot hold (single-uid mode) */
+	uint64_t devices;	/* device nodes recorded, not made */
+};
+
+struct layer_unpack {
+	int blob;		/* borrowed; O_RDONLY, read from offset 0; a file or a pipe */
+	uint64_t blob_bytes;	/* expected size; 0 when unknown */
+	bool has_expected;
+	struct digest expected;	/* of the blob */
+	int tree;		/* borrowed; an empty folder, O_PATH or O_RDONLY */
+	const int *lower;	/* borrowed; trees below, lowest first */
+	size_t lower_count;
+	bool allow_xz;		/* archives yes, OCI layers no */
+	bool single_uid;	/* every owner becomes 0:0; owners_lost counts them */
+	layer_progress *progress;	/* may be NULL */
+	void *progress_data;
+};
+
+/*
+ * Unpacks a layer. Fails with ERR_LAYER, ERR_LAYER_LIMIT or ERR_FETCH_DIGEST ("digest differs") and
+ * leaves the tree to be removed by the caller; the message names the entry (escaped) and the cause.
+ * The caller compares nothing: a digest that differs from `expected` is an error here.
+ */
+int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, struct err *err);
+
+struct layer_pack {
+	int blob;		/* borrowed; writable, empty: gets tar + zstd */
+	const char *to;		/* absolute inside; parents that are missing are left out of the tar */
+	/* from an archive: */
+	int archive;		/* borrowed, or -1 */
+	bool has_expected;
+	struct digest expected;
+	uint32_t strip;
+	/* from a file or folder of the host: */
+	int source;		/* borrowed; O_PATH of it, or -1 */
+	const char *source_name;	/* for messages; a file lands under this name when `to` ends in "/" */
+	bool keep;		/* image.from directory: keep owners, modes and times as they are */
+	uint32_t owner_uid, owner_gid;
+	bool has_mode;
+	uint32_t mode;
+	layer_progress *progress;
+	void *progress_data;
+};
+
+/* Writes a deterministic layer (sorted, pax, numeric owners, zstd level 3) and its digests. */
+int layer_pack(const struct layer_pack *args, struct layer_result *ret, struct err *err);
+
+/*
+ * The digest of a host file or folder as `copy` sees it (names, types, exec bits, link targets,
+ * content; with `keep` owners, modes and times too): what a plan takes as the input of such a step.
+ */
+int layer_digest_source(int source, const char *name, bool keep, struct digest *ret,
+			struct err *err);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * What goes between duet and duet-worker: one request with its descriptors, progress, one reply.
+ * All are fixed structs over a SOCK_SEQPACKET pair on the worker's descriptor 3; a message of
+ * another size, version or operation ends the conversation.
+ */
+#ifndef DUET_BUILDERS_WORKER_MESSAGE_H
+#define DUET_BUILDERS_WORKER_MESSAGE_H
+
+#include <stdint.h>
+
+#include "core/digest.h"
+
+#define WORKER_VERSION 1u
+#define WORKER_FD 3			/* the worker's end of the socket */
+#define WORKER_URL_MAX 4096
+#define WORKER_LOWER_MAX 240		/* lower trees that fit one message (SCM_MAX_FD is 253) */
+
+enum worker_op {
+	WORKER_FETCH = 1,	/* fds: output file */
+	WORKER_UNPACK,		/* fds: blob, tree, lower trees */
+	WORKER_PACK,		/* fds: output file, archive or source */
+	WORKER_HASH,		/* fds: file */
+	WORKER_DIGEST_SOURCE,	/* fds: file or folder */
+	WORKER_OP_END
+};
+
+#define WORKER_HAS_EXPECTED 1u
+#define WORKER_ALLOW_XZ 2u
+#define WORKER_SINGLE_UID 4u
+#define WORKER_KEEP 8u
+#define WORKER_HAS_MODE 16u
+#define WORKER_FROM_ARCHIVE 32u
+
+struct worker_request {
+	uint32_t version;
+	uint32_t op;			/* enum worker_op */
+	uint32_t flags;			/* WORKER_* above */
+	uint32_t fd_count;
+	uint64_t bytes;			/* expected size; 0: unknown */
+	struct digest expected;
+	uint32_t strip, owner_uid, owner_gid, mode;
+	char text[WORKER_URL_MAX];	/* URL, or where a pack lands inside; ended by NUL */
+	char name[256];			/* the source's name */
+};
+
+enum worker_message { WORKER_PROGRESS = 1, WORKER_DONE, WORKER_FAILED };
+
+struct worker_reply {
+	uint32_t version;
+	uint32_t message;		/* enum worker_message */
+	uint64_t done, total;		/* WORKER_PROGRESS: bytes */
+	struct digest blob, diff_id;	/* WORKER_DONE */
+	uint64_t blob_bytes, plain_bytes, entries, tree_bytes, owners_lost, devices;
+	uint32_t needs_lower;
+	int32_t code;			/* WORKER_FAILED: err.code */
+	char msg[2048];			/* WORKER_FAILED; ended by NUL */
+	char mend[512];
+};
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * Id maps: which host ids stand for the ids inside. Everybody gets a user namespace.
+ *
+ *	IDMAP_RANGE	root: 0..65535 inside are IDMAP_ROOT_BASE.. outside (above every range that
+ *			systemd and shadow hand out; documented in duet(1))
+ *	IDMAP_SUBIDS	a user with subuids: 0 is the caller, 1.. the ranges of /etc/subuid and subgid,
+ *			written by newuidmap and newgidmap side by side
+ *	IDMAP_SINGLE	a user without: 0 is the caller and there is nobody else; the filter answers
+ *			chown and mknod with success (said in the plan)
+ */
+#ifndef DUET_CORE_JAIL_IDMAP_H
+#define DUET_CORE_JAIL_IDMAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/err.h"
+
+#define IDMAP_ROOT_BASE 1879048192u	/* 0x70000000 */
+#define IDMAP_COUNT 65536u
+#define IDMAP_EXTENTS_MAX 8
+
+enum idmap_kind { IDMAP_RANGE, IDMAP_SUBIDS, IDMAP_SINGLE };
+
+struct idmap_extent {
+	uint32_t inside, outside, count;
+};
+
+struct idmap {
+	enum idmap_kind kind;
+	struct idmap_extent uids[IDMAP_EXTENTS_MAX];
+	struct idmap_extent gids[IDMAP_EXTENTS_MAX];
+	uint32_t uid_extents, gid_extents;
+	char id[40];	/* a name for this map in paths: "range", "single-1000", "sub-1000-100000-65536" */
+};
+
+/*
+ * The map of the calling user. `force_single`: single-uid mode although there are subuids.
+ * Single mode is also taken when newuidmap cannot work (absent, no_new_privs); *ret_why_single then
+ * says so in one clause (static text), else it is NULL.
+ */
+int idmap_find(struct idmap *ret, bool force_single, const char **ret_why_single, struct err *err);
+/* Host id for an id inside; false when nobody stands for it. */
+bool idmap_uid_outside(const struct idmap *map, uint32_t inside, uint32_t *ret);
+bool idmap_gid_outside(const struct idmap *map, uint32_t inside, uint32_t *ret);
+/* Writes the maps of a process that is waiting in a new user namespace. */
+int idmap_write(const struct idmap *map, pid_t pid, struct err *err);
+/* The text of uid_map or gid_map. Owned. */
+char *idmap_text(const struct idmap_extent *extents, uint32_t count);
+
+/* Pure: the ranges of `user` (name or uid) in the text of /etc/subuid. Returns how many. */
+uint32_t idmap_parse_subids(const char *text, const char *name, uint32_t id,
+			    struct idmap_extent *ret, uint32_t max);
+
+#endif

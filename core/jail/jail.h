@@ -1,0 +1,36 @@
+/*
+ * Jails: a child process in namespaces of its own with an id map. Used by the container runner, by
+ * the workers and by everything that must touch trees whose owners went through a map.
+ */
+#ifndef DUET_CORE_JAIL_JAIL_H
+#define DUET_CORE_JAIL_JAIL_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/err.h"
+#include "core/jail/idmap.h"
+
+struct jail {
+	pid_t pid;
+	int pidfd;	/* owned */
+};
+
+/*
+ * Starts a child in new namespaces (`flags`: CLONE_NEW*, CLONE_NEWUSER is added) and runs `enter` in
+ * it once the maps are written, as uid 0 of the namespace with all capabilities there, dumpable off,
+ * death tied to the parent. What enter returns is the exit code. `enter` runs in a forked copy of a
+ * single-threaded process. Must be called on the main thread.
+ */
+int jail_start(struct jail *ret, const struct idmap *map, uint64_t flags, int (*enter)(void *data),
+	       void *data, struct err *err);
+/* Waits; the exit code as a shell has it. */
+int jail_wait(struct jail *jail);
+/* Kills with SIGKILL and waits. */
+void jail_kill(struct jail *jail);
+
+/* jail_start in a user namespace alone, and wait: `enter` must return 0, else ERR_STORE `what`. */
+int jail_run(const struct idmap *map, int (*enter)(void *data), void *data, const char *what,
+	     struct err *err);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * A job: what runs inside an instance, the same for both runners. Made from a spec's target, the
+ * image's process defaults and the command line (core/job.c); nothing in it names a runner.
+ */
+#ifndef DUET_CORE_JOB_H
+#define DUET_CORE_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/err.h"
+#include "core/mem.h"
+
+#define JOB_GROUPS_MAX 64	/* supplementary groups */
+#define JOB_MOUNTS_MAX 64
+
+/* The process defaults of an image: OCI image-spec, config.md, object `config`. */
+struct process {
+	struct strv entrypoint;
+	struct strv command;
+	struct strv environment;	/* NAME=VALUE, in order */
+	struct strv labels;		/* NAME=VALUE */
+	char *user;			/* "USER[:GROUP]", names or numbers; NULL: root */
+	char *workdir;			/* absolute; NULL: "/" */
+};
+
+/* Who a process is inside: resolved against the image's /etc/passwd and /etc/group. */
+struct identity {
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t groups[JOB_GROUPS_MAX];
+	uint32_t group_count;
+	char *home;		/* owned; "/" when unknown */
+	char *name;		/* owned; login name, or NULL */
+};
+
+enum mount_kind { MOUNT_BIND, MOUNT_TMPFS };
+enum network_kind { NETWORK_NONE, NETWORK_NAT, NETWORK_HOST };
+enum seccomp_kind { SECCOMP_DEFAULT, SECCOMP_UNCONFINED };
+
+struct mount {
+	enum mount_kind kind;
+	char *source;		/* owned; absolute path on the host; NULL for a tmpfs */
+	char *target;		/* owned; absolute path inside */
+	bool read_only;
+	uint64_t size_bytes;	/* of a tmpfs; 0: the kernel's default */
+	uint32_t mode;		/* of a tmpfs; 01777 unless said */
+};
+
+struct job {
+	struct strv argv;		/* entrypoint and command, joined; never empty */
+	struct strv environment;	/* complete: nothing of the host's environment is added later */
+	struct identity identity;
+	char *workdir;			/* absolute; made inside when it is missing */
+	char *hostname;
+	uint32_t umask;			/* 0022 */
+	bool tty;
+	bool read_only;			/* the root file system */
+	enum network_kind network;
+	struct mount *mounts;		/* owned array, in the order in which they are made */
+	size_t mount_count;
+	uint64_t timeout_ms;		/* 0: none */
+	uint64_t capabilities;		/* bit N: CAP_N, what the job may have at most (bounding set) */
+	enum seccomp_kind seccomp;	/* container only */
+};
+
+void process_done(struct process *process);
+void process_copy(struct process *to, const struct process *from);
+/*
+ * `over` on top of `base`, as Dockerfile and compose users expect: environment by name; user and
+ * workdir when set; a new entrypoint drops the image's command; labels by name.
+ */
+void process_overlay(struct process *base, const struct process *over);
+
+void identity_done(struct identity *identity);
+void mount_done(struct mount *mount);
+void job_done(struct job *job);
+
+#endif

@@ -1,0 +1,27 @@
+/* The terminal: only cmd/ and this file write to it. Everything human goes to standard error. */
+#ifndef DUET_CORE_LOG_H
+#define DUET_CORE_LOG_H
+
+#include <stdint.h>
+
+#include "core/err.h"
+
+enum log_level { LOG_QUIET, LOG_NORMAL, LOG_VERBOSE };
+
+void log_set_level(enum log_level level);
+/* What a person should know though nothing failed: "duet: note: ...". Not printed with -q. */
+void log_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* With -v only. */
+void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The one place where an error is printed: place or "duet", class, message, mend. */
+void log_err(const struct err *err);
+
+/*
+ * Progress of one long piece of work: a line redrawn at most ten times a second on a terminal, one
+ * line when it is finished elsewhere. `total` is 0 when unknown. Bytes.
+ */
+void log_progress(const char *what, uint64_t done, uint64_t total);
+void log_progress_end(const char *what);
+
+#endif

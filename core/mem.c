@@ -1,0 +1,137 @@
+/* Memory and lists of strings: see mem.h. */
+#include "core/mem.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#define EXIT_OUT_OF_MEMORY 125
+
+static void *checked(void *memory)
+{
+	static const char text[] = "duet: error[host.system]: out of memory\n";
+
+	if (memory)
+		return memory;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(EXIT_OUT_OF_MEMORY);
+}
+
+void *xmalloc(size_t size)
+{
+	return checked(malloc(size ? size : 1));
+}
+
+void *xcalloc(size_t count, size_t size)
+{
+	return checked(calloc(count ? count : 1, size ? size : 1));
+}
+
+void *xrealloc(void *old, size_t size)
+{
+	return checked(realloc(old, size ? size : 1));
+}
+
+void *xreallocarray(void *old, size_t count, size_t size)
+{
+	return checked(reallocarray(old, count ? count : 1, size ? size : 1));
+}
+
+char *xstrdup(const char *text)
+{
+	return checked(strdup(text));
+}
+
+char *xstrndup(const char *text, size_t max)
+{
+	return checked(strndup(text, max));
+}
+
+char *xasprintf(const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list args;
+	int length;
+
+	va_start(args, fmt);
+	length = vasprintf(&text, fmt, args);
+	va_end(args);
+	return checked(length < 0 ? NULL : text);
+}
+
+void *xmemdup(const void *data, size_t size)
+{
+	void *copy = xmalloc(size);
+
+	if (size)
+		memcpy(copy, data, size);
+	return copy;
+}
+
+void strv_take(struct strv *list, char *text)
+{
+	list->items = xreallocarray(list->items, list->count + 2, sizeof(*list->items));
+	list->items[list->count++] = text;
+	list->items[list->count] = NULL;
+}
+
+void strv_add(struct strv *list, const char *text)
+{
+	strv_take(list, xstrdup(text));
+}
+
+void strv_addf(struct strv *list, const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list args;
+	int length;
+
+	va_start(args, fmt);
+	length = vasprintf(&text, fmt, args);
+	va_end(args);
+	strv_take(list, checked(length < 0 ? NULL : text));
+}
+
+void strv_copy(struct strv *to, const struct strv *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		strv_add(to, from->items[i]);
+}
+
+static size_t env_index(const struct strv *env, const char *name, size_t length)
+{
+	for (size_t i = 0; i < env->count; i++)
+		if (!strncmp(env->items[i], name, length) && env->items[i][length] == '=')
+			return i;
+	return SIZE_MAX;
+}
+
+void strv_setenv(struct strv *env, const char *name, const char *value)
+{
+	size_t at = env_index(env, name, strlen(name));
+	char *text = xasprintf("%s=%s", name, value);
+
+	if (at == SIZE_MAX) {
+		strv_take(env, text);
+		return;
+	}
+	free(env->items[at]);
+	env->items[at] = text;
+}
+
+const char *strv_getenv(const struct strv *env, const char *name)
+{
+	size_t length = strlen(name);
+	size_t at = env_index(env, name, length);
+
+	return at == SIZE_MAX ? NULL : env->items[at] + length + 1;
+}
+
+void strv_done(struct strv *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->items[i]);
+	free(list->items);
+	*list = (struct strv){ 0 };
+}

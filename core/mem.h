@@ -1,0 +1,58 @@
+/*
+ * Memory and release. xmalloc and kin die when memory is out (exit 125): the store is crash-safe,
+ * so nothing is lost. _cleanup_ releases at the end of scope; TAKE_PTR and TAKE_FD hand over.
+ */
+#ifndef DUET_CORE_MEM_H
+#define DUET_CORE_MEM_H
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void *xmalloc(size_t size);
+void *xcalloc(size_t count, size_t size);
+void *xrealloc(void *old, size_t size);
+/* As realloc for arrays; dies on overflow of count * size. */
+void *xreallocarray(void *old, size_t count, size_t size);
+char *xstrdup(const char *text);
+char *xstrndup(const char *text, size_t max);
+char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void *xmemdup(const void *data, size_t size);
+
+static inline void mem_freep(void *pointer)
+{
+	free(*(void **)pointer);
+}
+
+static inline void mem_closep(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+#define _cleanup_(done) __attribute__((cleanup(done)))
+#define _cleanup_free_ _cleanup_(mem_freep)
+#define _cleanup_close_ _cleanup_(mem_closep)
+
+#define TAKE_PTR(p) ({ __typeof__(p) _taken = (p); (p) = NULL; _taken; })
+#define TAKE_FD(fd) ({ int _taken = (fd); (fd) = -1; _taken; })
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* A growing list of owned strings, always ended by NULL, so that it can be an argv or an envp. */
+struct strv {
+	char **items;	/* owned, each item owned; NULL when count is 0 and nothing was added */
+	size_t count;
+};
+
+void strv_add(struct strv *list, const char *text);
+/* Takes `text` over. */
+void strv_take(struct strv *list, char *text);
+void strv_addf(struct strv *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void strv_copy(struct strv *to, const struct strv *from);
+/* Sets NAME=VALUE in an environment, in place when NAME is there. */
+void strv_setenv(struct strv *env, const char *name, const char *value);
+/* The value of NAME, borrowed, or NULL. */
+const char *strv_getenv(const struct strv *env, const char *name);
+void strv_done(struct strv *list);
+
+#endif

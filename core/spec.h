@@ -1,0 +1,103 @@
+/*
+ * A spec: duet.yaml, typed, checked and immutable once loaded. `spec_load` reads the file once, the
+ * key table (core/schema.h) checks it, and every refusal says file:line:column, what was expected
+ * and the nearest known key. Relative paths of the host are made absolute against the spec's folder;
+ * ${NAME} is put in where the language allows it.
+ */
+#ifndef DUET_CORE_SPEC_H
+#define DUET_CORE_SPEC_H
+
+#include "core/digest.h"
+#include "core/err.h"
+#include "core/job.h"
+
+#define SPEC_FILE_MAX (1024 * 1024)	/* bytes of duet.yaml */
+#define SPEC_DEPTH_MAX 64		/* nested collections */
+#define SPEC_NODES_MAX 100000		/* scalars and collections */
+#define SPEC_STEPS_MAX 256
+
+struct place {
+	unsigned int line;	/* from 1; 0: not from the file */
+	unsigned int column;	/* from 1, in characters */
+};
+
+enum source_kind { SOURCE_SCRATCH, SOURCE_ARCHIVE, SOURCE_DIRECTORY };
+
+/* image.from */
+struct source {
+	enum source_kind kind;
+	struct place place;
+	char *url;		/* SOURCE_ARCHIVE: "https://..."; NULL when path is set */
+	char *path;		/* absolute path on the host: the archive, or the folder */
+	bool has_sha256;	/* always with a url */
+	struct digest sha256;	/* of the archive as it is stored */
+};
+
+enum step_kind { STEP_ARCHIVE, STEP_COPY };
+
+/* One entry of image.steps. */
+struct step {
+	enum step_kind kind;
+	struct place place;
+	/* archive */
+	char *url;
+	char *path;		/* the archive, or what is copied; absolute on the host */
+	bool has_sha256;
+	struct digest sha256;
+	uint32_t strip;		/* leading components taken off; 0 to 64 */
+	/* both */
+	char *to;		/* absolute inside */
+	/* copy */
+	uint32_t owner_uid;	/* owner: UID[:GID]; 0:0 unless said */
+	uint32_t owner_gid;
+	bool has_mode;
+	uint32_t mode;		/* of files; folders get x where there is r */
+};
+
+enum spec_runner { SPEC_RUNNER_CONTAINER, SPEC_RUNNER_VM, SPEC_RUNNER_COUNT };
+
+struct target {
+	struct process process;		/* command, environment (env_file below it), workdir, user */
+	bool has_command;
+	char *hostname;			/* NULL: the spec's name */
+	struct mount *mounts;
+	size_t mount_count;
+	enum network_kind network;	/* none unless said (nat comes with its runner) */
+	bool read_only;
+	uint64_t timeout_ms;
+	uint64_t capabilities_add;	/* bit masks */
+	uint64_t capabilities_drop;
+	enum seccomp_kind seccomp;
+};
+
+struct spec {
+	char *file;		/* as named: for messages */
+	char *dir;		/* absolute folder of the spec */
+	char *name;
+	struct source from;
+	struct step *steps;
+	size_t step_count;
+	struct process config;	/* image.config */
+	enum spec_runner on[SPEC_RUNNER_COUNT];
+	size_t on_count;	/* at least 1 */
+	struct target target;
+};
+
+/*
+ * Loads `file`. NULL: duet.yaml, duet.yml, .duet.yaml in the current folder, the first that exists.
+ * `lookup` gives the value of ${NAME} or NULL (getenv in the program, a fixture in tests).
+ * Errors: ERR_SPEC_*, each with a place and, where one is known, a mend.
+ */
+int spec_load(struct spec *ret, const char *file, const char *(*lookup)(const char *name),
+	      struct err *err);
+/* As spec_load, from memory; `dir` is the absolute folder that relative paths start from. */
+int spec_parse(struct spec *ret, const char *file, const char *dir, const char *text, size_t size,
+	       const char *(*lookup)(const char *name), struct err *err);
+void spec_done(struct spec *spec);
+
+/* The JSON Schema (draft-07) of the language, from the key table. Owned text. */
+char *spec_schema_json(void);
+/* The key reference of duet.yaml(5) as scdoc text, from the same table. Owned text. */
+char *spec_schema_manual(void);
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * The store: content-addressed and crash-safe. A name in it means "complete, verified, durable".
+ *
+ *	v1/			0700, of the caller; refused when it belongs to another
+ *	  lock			flock: shared while something is looked up or published, exclusive in gc
+ *	  blobs/sha256/ab/HEX	0444, as fetched or made
+ *	  trees/MAP/KEY/tree/	an unpacked layer; MAP names the id map that its owners went through
+ *	  trees/MAP/KEY/ok	its record; a tree without one does not exist; flock shared: in use
+ *	  steps/HEX		which layer a step's key gave (a reference: written last)
+ *	  images/NAME		an image: its plan key, layers, config (a reference: written last)
+ *	  tmp/ID/, tmp/ID.lock	work in progress; what a killed process left has a free lock
+ *	  reserve		bytes that gc gives up first, so that it can work on a full disk
+ *
+ * KEY is the layer's diff-id in hex, or "CHAIN-ID.chain" for a layer whose tar leaves parent folders
+ * to the layers below. Order: data, syncfs or fsync, rename, fsync of the folder; references last.
+ */
+#ifndef DUET_CORE_STORE_H
+#define DUET_CORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/digest.h"
+#include "core/err.h"
+#include "core/jail/idmap.h"
+
+struct store {
+	char *path;	/* owned; absolute, with /v1 */
+	int dir;	/* owned; O_PATH of it */
+	int lock;	/* owned; the open lock file */
+	struct idmap map;	/* whose trees: owners on disk went through it */
+};
+
+/* Work in progress: a folder of its own with a held lock. */
+struct store_tmp {
+	char id[40];
+	int dir;	/* owned; O_PATH of tmp/ID */
+	int lock;	/* owned; held exclusively */
+};
+
+/* A layer as its record tells it: the value of a step, and the content of a tree's `ok`. */
+struct store_layer {
+	struct digest diff_id;	/* of the uncompressed tar */
+	struct digest blob;	/* of the blob it came from */
+	uint64_t blob_bytes;
+	bool has_blob;		/* the blob is kept in the store (a local archive is not copied) */
+	bool needs_lower;	/* the tar leaves out parent folders: keyed by chain-id */
+	uint64_t entries;	/* in the tar */
+	uint64_t tree_bytes;	/* of file content */
+};
+
+struct store_image {
+	char *name;			/* owned */
+	struct digest id;		/* sha256 of config */
+	struct digest plan_key;
+	struct store_layer *layers;	/* owned; lowest first */
+	size_t layer_count;
+	char *config;			/* owned; the OCI image config (JSON) */
+	char *spec_file;		/* owned; absolute; for people */
+	uint64_t built_ns;		/* when the reference was written, since 1970 */
+};
+
+/*
+ * Opens the store, made when it is missing, with the shared lock held; what killed processes left in
+ * tmp/ is removed. `path`: --store; NULL: $DUET_STORE, else /var/lib/duet as root, else
+ * $XDG_CACHE_HOME/duet (~/.cache/duet). Takes `map` over.
+ */
+int store_open(struct store *ret, const char *path, struct idmap *map, struct err *err);
+/* Lets go of the shared lock (a run that has its trees in use) and takes it again. */
+void store_unlock(struct store *store);
+int store_lock_shared(struct store *store, struct err *err);
+void store_done(struct store *store);
+
+int store_tmp_new(struct store *store, struct store_tmp *ret, struct err *err);
+/* Removes it with all that is in it (through the id map where owners need it). */
+int store_tmp_drop(struct store *store, struct store_tmp *tmp, struct err *err);
+
+/* 1 and an open descriptor (O_RDONLY) with its size; 0 when absent (also: of the wrong size). */
+int store_blob_open(struct store *store, const struct digest *digest, int *ret_fd,
+		    uint64_t *ret_bytes, struct err *err);
+/* An unnamed writable file in the store's file system. */
+int store_blob_new(struct store *store, int *ret_fd, struct err *err);
+/* Publishes a finished file under its verified digest: 0444, fsync, link, fsync of the folder. */
+int store_blob_publish(struct store *store, int fd, const struct digest *digest, struct err *err);
+
+/* A layer's tree with a shared flock on its record. 1, 0 when absent, -1. `chain` is its chain-id. */
+int store_tree_open(struct store *store, const struct digest *diff_id, const struct digest *chain,
+		    int *ret_tree, int *ret_use, struct err *err);
+/* Makes tmp/tree and opens it: owned by the map's root, 0755. */
+int store_tree_new(struct store *store, struct store_tmp *tmp, int *ret_tree, struct err *err);
+/* Publishes tmp/tree: record, syncfs, rename, fsync. Somebody else's equal tree wins silently. */
+int store_tree_publish(struct store *store, struct store_tmp *tmp, const struct store_layer *layer,
+		       const struct digest *chain, struct err *err);
+
+/* 1 and the layer, 0 when there is no such step, -1. */
+int store_step_get(struct store *store, const struct digest *key, struct store_layer *ret,
+		   struct err *err);
+int store_step_set(struct store *store, const struct digest *key, const struct store_layer *layer,
+		   struct err *err);
+
+/* 1, 0, -1 as above. */
+int store_image_get(struct store *store, const char *name, struct store_image *ret,
+		    struct err *err);
+int store_image_set(struct store *store, const struct store_image *image, struct err *err);
+/* All images by name; the array and its items are owned by the caller. */
+int store_image_list(struct store *store, struct store_image **ret, size_t *ret_count,
+		     struct err *err);
+void store_image_done(struct store_image *image);
+
+/* A digest remembered for a host file that has not changed since (device, inode, size, times). */
+int store_stat_get(struct store *store, const char *path, struct digest *ret, struct err *err);
+int store_stat_set(struct store *store, const char *path, const struct digest *digest,
+		   struct err *err);
+
+struct store_gc {
+	uint64_t removed_blobs, removed_trees, removed_steps, kept_in_use;
+	uint64_t freed_bytes;
+};
+
+/* Removes what no image needs and nobody uses. `all`: images too. Exclusive lock: ERR_STORE_BUSY. */
+int store_gc(struct store *store, bool all, struct store_gc *ret, struct err *err);
+
+struct store_damage {
+	char *name;	/* owned; "blob sha256:...", "tree sha256:..." */
+	char *what;	/* owned; "digest differs", "etc/passwd: size 0, recorded 812" */
+};
+
+/*
+ * Reads everything again. Damaged items are taken out of the way (the next build makes them again)
+ * and listed. `hash_blob` gives the digest of an open blob (the worker's).
+ */
+int store_check(struct store *store,
+		int (*hash_blob)(int fd, struct digest *ret, struct err *err),
+		struct store_damage **ret, size_t *ret_count, struct err *err);
+
+#endif
