@@ -1,0 +1,63 @@
+/* duet images: the images of the store. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "cmd/cmd.h"
+#include "core/str.h"
+
+static uint64_t bytes_of(const struct store_image *image)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < image->layer_count; i++)
+		bytes += image->layers[i].tree_bytes;
+	return bytes;
+}
+
+static void print_image(const struct store_image *image, bool json)
+{
+	char id[DIGEST_TEXT_SIZE], built[32] = "";
+	time_t seconds = (time_t)(image->built_ns / 1000000000u);
+	struct tm tm;
+
+	digest_text(&image->id, id);
+	if (gmtime_r(&seconds, &tm))
+		strftime(built, sizeof(built), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (json)
+		printf("{\"name\":\"%s\",\"id\":\"%s\",\"layers\":%zu,\"bytes\":%llu,\"built\":\"%s\"}",
+		       image->name, id, image->layer_count, (unsigned long long)bytes_of(image),
+		       built);
+	else
+		printf("%-20s %.19s %6zu %10.1f MB  %s\n", image->name, id, image->layer_count,
+		       (double)bytes_of(image) / 1e6, built);
+}
+
+int cmd_images(const struct cli *cli, int *ret_code, struct err *err)
+{
+	struct store_image *images = NULL;
+	struct session session = { 0 };
+	size_t count = 0;
+	int result = session_store(&session, cli, err);
+
+	if (result == 0)
+		result = store_image_list(&session.store, &images, &count, err);
+	if (result == 0) {
+		if (cli->json)
+			printf("[");
+		else
+			printf("%-20s %-19s %6s %13s  %s\n", "NAME", "ID", "LAYERS", "SIZE", "BUILT");
+		for (size_t i = 0; i < count; i++) {
+			if (cli->json && i > 0)
+				printf(",\n");
+			print_image(&images[i], cli->json);
+			store_image_done(&images[i]);
+		}
+		if (cli->json)
+			printf("]\n");
+		free(images);
+		*ret_code = 0;
+	}
+	session_done(&session);
+	return result;
+}
