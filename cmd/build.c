@@ -3,6 +3,20 @@
 
 #include "builders/builder.h"
 #include "cmd/cmd.h"
+#include "core/json.h"
+
+static void print_json(const char *name, const char *id, size_t layers)
+{
+	_cleanup_free_ char *text = NULL;
+	struct json_out out;
+
+	json_out_init(&out);
+	json_out_text(&out, "name", name);
+	json_out_text(&out, "id", id);
+	json_out_number(&out, "layers", layers);
+	text = json_out_finish(&out);
+	fputs(text, stdout);
+}
 
 int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
 {
@@ -20,8 +34,7 @@ int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
 
 		digest_text(&rootfs->image_id, id);
 		if (cli->json)
-			printf("{\"name\":\"%s\",\"id\":\"%s\",\"layers\":%zu}\n", session.plan.name,
-			       id, rootfs->layer_count);
+			print_json(session.plan.name, id, rootfs->layer_count);
 		else
 			printf("%s\n", id);
 		rootfs_done(rootfs);

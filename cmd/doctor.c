@@ -12,6 +12,7 @@
 #include "cmd/cmd.h"
 #include "core/fs.h"
 #include "core/jail/jail.h"
+#include "core/json.h"
 #include "core/proc.h"
 
 #define FREE_BYTES_WANTED (2ull << 30)
@@ -181,35 +182,45 @@ static const struct need needs[] = {
 	{ "filter", look_seccomp },	{ "store", look_store },
 };
 
-static void print_row(const struct row *row, bool json, bool first)
+static void print_row(const struct row *row, struct json_out *out)
 {
 	static const char *const words[] = { [OK] = "ok", [POOR] = "poor", [BAD] = "bad" };
 
-	if (json) {
-		printf("%s{\"need\":\"%s\",\"verdict\":\"%s\",\"text\":\"%s\",\"mend\":\"%s\"}",
-		       first ? "[" : ",\n", row->need, words[row->verdict], row->text,
-		       row->mend ? row->mend : "");
+	if (!out) {
+		printf("%-5s %-11s %s\n", words[row->verdict], row->need, row->text);
+		if (row->mend)
+			printf("%17s mend: %s\n", "", row->mend);
 		return;
 	}
-	printf("%-5s %-11s %s\n", words[row->verdict], row->need, row->text);
+	json_out_map(out, NULL);
+	json_out_text(out, "need", row->need);
+	json_out_text(out, "verdict", words[row->verdict]);
+	json_out_text(out, "text", row->text);
 	if (row->mend)
-		printf("%17s mend: %s\n", "", row->mend);
+		json_out_text(out, "mend", row->mend);
+	json_out_end(out);
 }
 
 int cmd_doctor(const struct cli *cli, int *ret_code, struct err *err)
 {
+	_cleanup_free_ char *text = NULL;
+	struct json_out out;
 	bool bad = false;
 
 	(void)err;
+	json_out_init(&out);
+	json_out_list(&out, "needs");
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
 		struct row row = { .need = needs[i].name };
 
 		needs[i].look(&row, cli);
-		print_row(&row, cli->json, i == 0);
+		print_row(&row, cli->json ? &out : NULL);
 		bad |= row.verdict == BAD;
 	}
+	json_out_end(&out);
+	text = json_out_finish(&out);
 	if (cli->json)
-		printf("]\n");
+		fputs(text, stdout);
 	*ret_code = bad;
 	return 0;
 }

@@ -5,17 +5,37 @@
 
 #include "builders/worker/client.h"
 #include "cmd/cmd.h"
+#include "core/json.h"
 #include "core/str.h"
 
-static void print_damage(const struct store_damage *damage, bool json, bool first)
+static void print_all(struct store_damage *damage, size_t count, bool json)
 {
-	_cleanup_free_ char *name = str_escape(damage->name, 512);
-	_cleanup_free_ char *what = str_escape(damage->what, 512);
+	_cleanup_free_ char *text = NULL;
+	struct json_out out;
 
+	json_out_init(&out);
+	json_out_list(&out, "damaged");
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_free_ char *name = str_escape(damage[i].name, 512);
+		_cleanup_free_ char *what = str_escape(damage[i].what, 512);
+
+		json_out_map(&out, NULL);
+		json_out_text(&out, "name", name);
+		json_out_text(&out, "damage", what);
+		json_out_end(&out);
+		if (!json)
+			printf("damaged: %s: %s\n", name, what);
+		free(damage[i].name);
+		free(damage[i].what);
+	}
+	json_out_end(&out);
+	text = json_out_finish(&out);
 	if (json)
-		printf("%s{\"name\":\"%s\",\"damage\":\"%s\"}", first ? "" : ",\n", name, what);
+		fputs(text, stdout);
+	else if (count)
+		printf("%zu damaged; the next build makes them again\n", count);
 	else
-		printf("damaged: %s: %s\n", name, what);
+		printf("the store is sound\n");
 }
 
 int cmd_store(const struct cli *cli, int *ret_code, struct err *err)
@@ -33,19 +53,8 @@ int cmd_store(const struct cli *cli, int *ret_code, struct err *err)
 	if (result == 0)
 		result = store_check(&session.store, worker_hash, &damage, &count, err);
 	if (result == 0) {
-		if (cli->json)
-			printf("[");
-		for (size_t i = 0; i < count; i++) {
-			print_damage(&damage[i], cli->json, i == 0);
-			free(damage[i].name);
-			free(damage[i].what);
-		}
+		print_all(damage, count, cli->json);
 		free(damage);
-		if (cli->json)
-			printf("]\n");
-		else
-			printf(count ? "%zu damaged; the next build makes them again\n"
-				     : "the store is sound\n", count);
 		*ret_code = count > 0;
 	}
 	session_done(&session);
