@@ -54,7 +54,8 @@ bool idmap_uid_outside(const struct idmap *map, uint32_t inside, uint32_t *ret);
 bool idmap_gid_outside(const struct idmap *map, uint32_t inside, uint32_t *ret);
 /*
  * Writes the maps of a child that is waiting in a new user namespace, not yet waited for. Directly,
- * or with newuidmap and newgidmap for an ordinary user's IDMAP_SUBIDS; their own words are in err.
+ * or with newuidmap and newgidmap for an ordinary user's IDMAP_SUBIDS, their own words in err. Reads
+ * both maps back; a mismatch is an error.
  */
 int idmap_write(const struct idmap *map, pid_t pid, struct err *err);
 /* The text of uid_map or gid_map. Owned. */
