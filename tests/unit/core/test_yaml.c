@@ -137,7 +137,7 @@ START_TEST(test_hostile)
 {
 	static const char *const units[] = {
 		"[", "{", "- ", "[{", "{a: ", "? ", "{? ", "[[],", "&", "*", "!", "|", "\"", "'a\n",
-		"a: &b [", "%TAG !a! b\n", "a\n: ", "\xff", "]", "}", "'", "\t",
+		"a: &b [", "%TAG !a! b\n", "a\n: ", "\xff", "]", "}",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
@@ -148,6 +148,8 @@ START_TEST(test_hostile)
 	refuse_repeated("a: *", "x");
 	refuse_repeated("a: !", "x");
 	refuse_repeated("a: \"", "\\");
+	refuse_repeated("a: '", "''");
+	refuse_repeated("", "\t");
 }
 END_TEST
 
