@@ -222,7 +222,7 @@ int schema_check_text(const struct schema_key *key, const struct yaml_node *node
 
 	if (value_is_good(key, node, text))
 		return 0;
-	expected = expected_scalar(key);
+	expected = expected_item(key);
 	what = found(node, text);
 	place_fail(err, file, node->place, ERR_SPEC_VALUE, "%s: expected %s, found %s", key->name,
 		   expected, what);

@@ -10,7 +10,7 @@ static const char *const seccomp_words[] = { "default", "unconfined", NULL };
 
 const struct schema_key schema_keys[] = {
 	{ SCHEMA_TOP, "duet", SCHEMA_VERSION, SCHEMA_ONE, .required = true,
-	  .help = "Version of the language: 1." },
+	  .help = "Version of the language; there is one, 1." },
 	{ SCHEMA_TOP, "name", SCHEMA_NAME, SCHEMA_ONE, .fallback = "the folder's name",
 	  .help = "Name of the image and of its instances." },
 	{ SCHEMA_TOP, "image", SCHEMA_NONE, SCHEMA_ONE, "image", .required = true,

@@ -81,14 +81,19 @@ static int read_source(struct spec_reader *r, const struct schema_key *key,
 static int read_destination(struct spec_reader *r, const struct schema_key *key,
 			    const struct yaml_node *node, const char *part, char **ret)
 {
-	const struct schema_key *to = schema_find("mount.bind", "to");
-	_cleanup_free_ char *text = NULL;
+	const struct schema_value *inside = schema_value(SCHEMA_INSIDE);
+	_cleanup_free_ char *text = NULL, *shown = NULL;
 
-	if (spec_expand(r, key, node, part, &text) < 0 ||
-	    schema_check_text(to, node, text, r->file, r->err) < 0)
+	if (spec_expand(r, key, node, part, &text) < 0)
 		return -1;
-	*ret = spec_inside(text);
-	return 0;
+	if (inside->check(text)) {
+		*ret = spec_inside(text);
+		return 0;
+	}
+	shown = str_escape(text, MESSAGE_TEXT_MAX);
+	place_fail(r->err, r->file, node->place, ERR_SPEC_VALUE, "%s: expected %s, found %s",
+		   key->name, inside->what, shown);
+	return err_mend(r->err, "%s", inside->mend);
 }
 
 static int read_short(struct spec_reader *r, const struct schema_key *key,

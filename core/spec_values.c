@@ -18,9 +18,9 @@ static int no_variable(struct spec_reader *r, const struct yaml_node *node)
 
 static int no_value(struct spec_reader *r, const struct yaml_node *node, const char *name)
 {
-	place_fail(r->err, r->file, node->place, ERR_SPEC_MISSING, "the variable %s is not set",
-		   name);
-	return err_mend(r->err, "set it, or write ${%s:-default}", name);
+	place_fail(r->err, r->file, node->place, ERR_SPEC_MISSING, "the variable %.*s is not set",
+		   MESSAGE_TEXT_MAX, name);
+	return err_mend(r->err, "set it, or write ${%.*s:-default}", MESSAGE_TEXT_MAX, name);
 }
 
 /* Reads NAME or NAME:-default, `length` bytes between the braces, and adds its value. */
@@ -48,7 +48,8 @@ static int add_variable(struct spec_reader *r, const struct yaml_node *node, con
 		return no_value(r, node, name);
 	if (!str_is_utf8(value, strlen(value)))
 		return place_fail(r->err, r->file, node->place, ERR_SPEC_VALUE,
-				  "the value of the variable %s is not UTF-8", name);
+				  "the value of the variable %.*s is not UTF-8", MESSAGE_TEXT_MAX,
+				  name);
 	r->expanded += strlen(value);
 	if (r->expanded > SPEC_EXPANDED_MAX)
 		return place_fail(r->err, r->file, node->place, ERR_SPEC_LIMIT,
