@@ -6,19 +6,27 @@
  *	  blobs/sha256/ab/HEX	0444, as fetched or made
  *	  trees/MAP/KEY/tree/	an unpacked layer; MAP names the id map that its owners went through
  *	  trees/MAP/KEY/ok	its record; a tree without one does not exist; flock shared: in use
+ *	  trees/MAP/KEY/list	every entry as published; trees/MAP/KEY/sum: with contents' digests,
+ *				written by the first check
  *	  steps/HEX		which layer a step's key gave (a reference: written last)
- *	  images/NAME		an image: its plan key, layers, config (a reference: written last)
+ *	  images/NAME		an image: its plan key, layers, config (a reference: written last);
+ *				"@" and a digest for names that are no plain names
+ *	  stat/HEX		a host file's digest, remembered under the hash of its path
  *	  tmp/ID/, tmp/ID.lock	work in progress; what a killed process left has a free lock
  *	  reserve		bytes that gc gives up first, so that it can work on a full disk
  *
  * KEY is the layer's diff-id in hex, or "CHAIN-ID.chain" for a layer whose tar leaves parent folders
  * to the layers below. Order: data, syncfs or fsync, rename, fsync of the folder; references last.
+ *
+ * Look-ups give 1 (found), 0 (absent, and a damaged record counts as absent), -1 (cannot tell).
+ * Everything but store_open wants the shared lock held. Failures to write are ERR_STORE with a mend.
  */
 #ifndef DUET_CORE_STORE_H
 #define DUET_CORE_STORE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "core/digest.h"
 #include "core/err.h"
@@ -63,7 +71,9 @@ struct store_image {
 /*
  * Opens the store, made when it is missing, with the shared lock held; what killed processes left in
  * tmp/ is removed. `path`: --store; NULL: $DUET_STORE, else /var/lib/duet as root, else
- * $XDG_CACHE_HOME/duet (~/.cache/duet). Takes `map` over.
+ * $XDG_CACHE_HOME/duet (~/.cache/duet). Takes `map` over. Others' access to a store of ours is taken
+ * away; a store of another uid and one on a network file system are refused (ERR_STORE). Waits a
+ * minute at most for a gc, then ERR_STORE_BUSY with the holder's pid.
  */
 int store_open(struct store *ret, const char *path, struct idmap *map, struct err *err);
 /* Lets go of the shared lock (a run that has its trees in use) and takes it again. */
@@ -72,10 +82,17 @@ int store_lock_shared(struct store *store, struct err *err);
 void store_done(struct store *store);
 
 int store_tmp_new(struct store *store, struct store_tmp *ret, struct err *err);
-/* Removes it with all that is in it (through the id map where owners need it). */
+/*
+ * Removes it with all that is in it (through the id map where owners need it), also after its tree
+ * was published. Nothing is done for one that was never made (all zero) or is dropped already.
+ */
 int store_tmp_drop(struct store *store, struct store_tmp *tmp, struct err *err);
 
-/* 1 and an open descriptor (O_RDONLY) with its size; 0 when absent (also: of the wrong size). */
+/*
+ * 1 and an open descriptor (O_RDONLY) with its size; 0 when absent (also when it is empty and should
+ * not be). Who knows the size compares it: a blob of another size is as good as absent, and the
+ * next publication puts a whole one in its place.
+ */
 int store_blob_open(struct store *store, const struct digest *digest, int *ret_fd,
 		    uint64_t *ret_bytes, struct err *err);
 /* An unnamed writable file in the store's file system. */
@@ -83,12 +100,18 @@ int store_blob_new(struct store *store, int *ret_fd, struct err *err);
 /* Publishes a finished file under its verified digest: 0444, fsync, link, fsync of the folder. */
 int store_blob_publish(struct store *store, int fd, const struct digest *digest, struct err *err);
 
-/* A layer's tree with a shared flock on its record. 1, 0 when absent, -1. `chain` is its chain-id. */
+/*
+ * A layer's tree (O_PATH) with a shared flock on its record: it stays while *ret_use is open, also
+ * after store_unlock. 1, 0 when absent, -1. `chain` is its chain-id; NULL: keyed by diff-id only.
+ */
 int store_tree_open(struct store *store, const struct digest *diff_id, const struct digest *chain,
 		    int *ret_tree, int *ret_use, struct err *err);
-/* Makes tmp/tree and opens it: owned by the map's root, 0755. */
+/* Makes tmp/tree and opens it (O_RDONLY): owned by the map's root, 0755. */
 int store_tree_new(struct store *store, struct store_tmp *tmp, int *ret_tree, struct err *err);
-/* Publishes tmp/tree: record, syncfs, rename, fsync. Somebody else's equal tree wins silently. */
+/*
+ * Publishes tmp/tree: record, syncfs, rename, fsync. Somebody else's equal tree wins silently. `tmp`
+ * is to be dropped after it all the same. `chain` may be NULL unless the layer needs_lower.
+ */
 int store_tree_publish(struct store *store, struct store_tmp *tmp, const struct store_layer *layer,
 		       const struct digest *chain, struct err *err);
 
@@ -107,17 +130,25 @@ int store_image_list(struct store *store, struct store_image **ret, size_t *ret_
 		     struct err *err);
 void store_image_done(struct store_image *image);
 
-/* A digest remembered for a host file that has not changed since (device, inode, size, times). */
+/*
+ * A digest remembered for a host file (absolute path) that has not changed since (device, inode,
+ * size, times). `before` is fstat of the file from before its first byte was hashed: what changed
+ * meanwhile, or less than 2 s ago, is not remembered (0 all the same).
+ */
 int store_stat_get(struct store *store, const char *path, struct digest *ret, struct err *err);
-int store_stat_set(struct store *store, const char *path, const struct digest *digest,
-		   struct err *err);
+int store_stat_set(struct store *store, const char *path, const struct stat *before,
+		   const struct digest *digest, struct err *err);
 
 struct store_gc {
 	uint64_t removed_blobs, removed_trees, removed_steps, kept_in_use;
-	uint64_t freed_bytes;
+	uint64_t freed_bytes;	/* of blobs on disk, and of trees' file content as recorded */
 };
 
-/* Removes what no image needs and nobody uses. `all`: images too. Exclusive lock: ERR_STORE_BUSY. */
+/*
+ * Removes what no image's layers need and nobody uses. `all`: images too. Takes the exclusive lock
+ * (ERR_STORE_BUSY with the holder's pid) and holds the shared one again afterwards. Trees of id maps
+ * that the caller cannot remove are left alone.
+ */
 int store_gc(struct store *store, bool all, struct store_gc *ret, struct err *err);
 
 struct store_damage {
@@ -127,10 +158,12 @@ struct store_damage {
 
 /*
  * Reads everything again. Damaged items are taken out of the way (the next build makes them again)
- * and listed. `hash_blob` gives the digest of an open blob (the worker's).
+ * and listed. `hash_blob` gives the digest of an open blob (the worker's); -EIO from it means that
+ * the blob cannot be read, other errors end the check. Trees of other id maps are not looked at.
  */
 int store_check(struct store *store,
 		int (*hash_blob)(int fd, struct digest *ret, struct err *err),
 		struct store_damage **ret, size_t *ret_count, struct err *err);
+void store_damage_free(struct store_damage *items, size_t count);
 
 #endif

@@ -1,0 +1,215 @@
+/*
+ * Removal of what no image needs. Stages:
+ *
+ *	1 `reserve` is given up, so that a full disk has room for a lock file and a folder entry
+ *	2 the exclusive lock: nobody looks anything up or publishes
+ *	3 mark: the layers of all images that are to stay
+ *	4 references first: images (with `all`), steps, remembered digests; then blobs; trees are moved
+ *	  into tmp/, unless somebody has a shared flock on their record
+ *	5 back to the shared lock, and the trees are deleted; `reserve` is made again
+ *
+ * A kill at any point leaves complete items and what the next store_open removes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/store/internal.h"
+
+struct gc {
+	struct store *store;	/* borrowed */
+	struct digest_set diff_ids, chains, blobs;	/* to be kept */
+	struct sweep sweep;
+	struct store_gc result;
+	bool all;
+	struct err *err;
+};
+
+static void mark_image(struct gc *gc, const struct store_image *image)
+{
+	struct digest chain;
+
+	for (size_t i = 0; i < image->layer_count; i++) {
+		const struct store_layer *layer = &image->layers[i];
+		struct digest below = chain;
+
+		digest_chain(i ? &below : NULL, &layer->diff_id, &chain);
+		digest_set_add(&gc->diff_ids, &layer->diff_id);
+		digest_set_add(&gc->chains, &chain);
+		if (layer->has_blob)
+			digest_set_add(&gc->blobs, &layer->blob);
+	}
+}
+
+/* Images that are to go (all, or torn) go at once; the others are marked. */
+static int visit_image(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+	struct store_image image;
+	int found = 0;
+
+	if (!gc->all) {
+		found = store_image_read(gc->store, name, &image, NULL, gc->err);
+		if (found < 0)
+			return -1;
+	}
+	if (found == 0 && unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		return store_fail(gc->err, errno, "remove image %s", name);
+	if (found) {
+		mark_image(gc, &image);
+		store_image_done(&image);
+	}
+	return 0;
+}
+
+static int visit_step(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+	struct store_layer layer;
+	int found = store_step_read(gc->store, name, &layer, NULL, gc->err);
+
+	if (found < 0)
+		return -1;
+	if (found && digest_set_has(&gc->diff_ids, &layer.diff_id))
+		return 0;
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		return store_fail(gc->err, errno, "remove step %s", name);
+	gc->result.removed_steps++;
+	return 0;
+}
+
+static int visit_stat(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+
+	if (!gc->all && store_stat_is_current(gc->store, name))
+		return 0;
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		return store_fail(gc->err, errno, "remove remembered digest %s", name);
+	return 0;
+}
+
+static int visit_blob(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+	struct digest digest;
+	struct stat st;
+
+	if (digest_parse_hex(name, &digest) && digest_set_has(&gc->blobs, &digest))
+		return 0;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : store_fail(gc->err, errno, "look at blob %s", name);
+	if (unlinkat(dir, name, 0) < 0)
+		return store_fail(gc->err, errno, "remove blob %s", name);
+	gc->result.removed_blobs++;
+	gc->result.freed_bytes += (uint64_t)st.st_blocks * 512;
+	return 0;
+}
+
+static int visit_shard(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+
+	return store_each(dir, name, visit_blob, gc, gc->err);
+}
+
+/* What the record says, for the sum; 0 when it is torn. */
+static uint64_t tree_bytes(int dir, const char *key, struct err *err)
+{
+	_cleanup_close_ int folder = openat(dir, key, O_PATH | O_DIRECTORY | O_NOFOLLOW |
+						      O_CLOEXEC);
+	_cleanup_close_ int use = -1;
+	struct store_layer layer;
+
+	if (folder < 0 || store_tree_record(folder, key, &use, &layer, err) <= 0) {
+		err_done(err);
+		return 0;
+	}
+	return layer.tree_bytes;
+}
+
+static int visit_tree(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+	struct digest digest;
+	uint64_t bytes;
+	bool is_chain;
+	int moved;
+
+	if (store_key_parse(name, &digest, &is_chain) &&
+	    digest_set_has(is_chain ? &gc->chains : &gc->diff_ids, &digest))
+		return 0;
+	bytes = tree_bytes(dir, name, gc->err);
+	moved = sweep_tree(&gc->sweep, dir, name, gc->err);
+	if (moved < 0)
+		return -1;
+	if (moved == 0) {
+		gc->result.kept_in_use++;
+		return 0;
+	}
+	gc->result.removed_trees++;
+	gc->result.freed_bytes += bytes;
+	return 0;
+}
+
+static int visit_map(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+
+	if (!store_map_is_ours(gc->store, name))
+		return 0;
+	return store_each(dir, name, visit_tree, gc, gc->err);
+}
+
+/* Stages 3 and 4. */
+static int mark_and_move(struct gc *gc)
+{
+	static const struct {
+		const char *path;
+		int (*visit)(void *data, int dir, const char *name);
+	} folders[] = {
+		{ "images", visit_image }, { "steps", visit_step }, { "stat", visit_stat },
+		{ "blobs/sha256", visit_shard }, { "trees", visit_map },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		if (store_each(gc->store->dir, folders[i].path, folders[i].visit, gc, gc->err) < 0)
+			return -1;
+		if (i > 0)
+			continue;
+		digest_set_sort(&gc->diff_ids);
+		digest_set_sort(&gc->chains);
+		digest_set_sort(&gc->blobs);
+	}
+	return 0;
+}
+
+int store_gc(struct store *store, bool all, struct store_gc *ret, struct err *err)
+{
+	struct gc gc = { .store = store, .all = all, .err = err,
+			 .sweep = { .store = store, .tmp = { .dir = -1, .lock = -1 } } };
+	_cleanup_(err_done) struct err second = { 0 };
+	int result;
+
+	(void)unlinkat(store->dir, "reserve", 0);
+	result = store_lock_exclusive(store, err);
+	if (result == 0) {
+		result = mark_and_move(&gc);
+		if (store_lock_shared(store, result < 0 ? &second : err) < 0)
+			result = -1;
+		if (sweep_end(&gc.sweep, result < 0 ? &second : err) < 0)
+			result = -1;
+	}
+	store_reserve(store);
+	digest_set_done(&gc.diff_ids);
+	digest_set_done(&gc.chains);
+	digest_set_done(&gc.blobs);
+	if (result < 0)
+		return err_wrap(err, "gc");
+	*ret = gc.result;
+	return 0;
+}
