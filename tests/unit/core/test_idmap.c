@@ -183,12 +183,21 @@ static void read_map(pid_t pid, const char *file, char ret[512])
 		fclose(stream);
 }
 
+static bool child_has(pid_t pid, const char *file, const struct idmap_extent *extents, uint32_t count)
+{
+	_cleanup_free_ char *expected = idmap_text(extents, count);
+	char text[512];
+
+	read_map(pid, file, text);
+	return strcmp(text, expected) == 0;
+}
+
 /* Finds a map, writes it for a child, and compares. 0, or the number of the step that failed. */
-static int map_a_child(bool force_single, enum idmap_kind kind, struct idmap *ret, const char **ret_why)
+static int map_a_child(bool force_single, enum idmap_kind kind, struct idmap *ret,
+		       const char **ret_why)
 {
 	struct err err = { 0 };
 	struct waiting child;
-	char text[512];
 
 	if (idmap_find(ret, force_single, ret_why, &err) < 0 || ret->kind != kind)
 		return 11;
@@ -198,11 +207,9 @@ static int map_a_child(bool force_single, enum idmap_kind kind, struct idmap *re
 		fprintf(stderr, "%s\n", err.msg);
 		return 13;
 	}
-	read_map(child.pid, "uid_map", text);
-	if (strcmp(text, idmap_text(ret->uids, ret->uid_extents)) != 0)
+	if (!child_has(child.pid, "uid_map", ret->uids, ret->uid_extents))
 		return 14;
-	read_map(child.pid, "gid_map", text);
-	if (strcmp(text, idmap_text(ret->gids, ret->gid_extents)) != 0)
+	if (!child_has(child.pid, "gid_map", ret->gids, ret->gid_extents))
 		return 15;
 	return end_waiting(&child) == 0 ? 0 : 16;
 }
