@@ -71,6 +71,8 @@ static int in_child(int kind, int (*code)(long data), long data)
 
 		setsid();
 		setrlimit(RLIMIT_CORE, &none);
+		/* what a filter brings along: some calls ask for it */
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		if (kind != NO_FILTER && filter_load((enum filter_kind)kind, &err) < 0)
 			_exit(CANNOT_LOAD);
 		_exit(code(data));
