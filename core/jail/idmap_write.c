@@ -12,7 +12,7 @@
 #include "core/proc.h"
 #include "core/str.h"
 
-#define MAP_BYTES_MAX 4096u		/* of a map of IDMAP_EXTENTS_MAX extents, 33 bytes each */
+#define MAP_BYTES_MAX 4096u /* of a map of IDMAP_EXTENTS_MAX extents, 33 bytes each */
 #define HELPER_TEXT_MAX 400u		/* bytes of newuidmap's own words in a message */
 
 /* One write(2): the kernel takes a map in one piece or not at all. */
@@ -54,8 +54,8 @@ static void helper_done(struct helper *helper)
 	mem_closep(&helper->output);
 }
 
-static void __attribute__((noreturn)) helper_exec(const char *path, char *const *argv, int output,
-						  pid_t parent)
+static void __attribute__((noreturn))
+helper_exec(const char *path, char *const *argv, int output, pid_t parent)
 {
 	static char *const no_environment[] = { NULL };
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -69,7 +69,8 @@ static void __attribute__((noreturn)) helper_exec(const char *path, char *const 
 }
 
 static int helper_start(struct helper *helper, const char *name, pid_t pid,
-			const struct idmap_extent *extents, uint32_t count, struct err *err)
+			const struct idmap_extent *extents, uint32_t count,
+			struct err *err)
 {
 	_cleanup_free_ char *path = proc_find_helper(name);
 	_cleanup_(strv_done) struct strv argv = { 0 };
@@ -115,7 +116,8 @@ static int helper_wait(struct helper *helper, struct err *err)
 	return err_mend(err, "look at /etc/subuid and /etc/subgid, or see `duet doctor`");
 }
 
-/* Side by side: each takes over a millisecond, most of it in exec and in reading the user base. */
+/* Side by side: each takes over a millisecond, most of it in exec and in reading the
+ * user base. */
 static int write_by_helpers(const struct idmap *map, pid_t pid, struct err *err)
 {
 	_cleanup_(helper_done) struct helper uids = { .output = -1 };
@@ -129,9 +131,10 @@ static int write_by_helpers(const struct idmap *map, pid_t pid, struct err *err)
 	return helper_wait(&gids, err);
 }
 
-/* What the namespace really has: the helpers are programs of the host, and could do anything. */
-static int read_back(pid_t pid, const char *file, const struct idmap_extent *wanted, uint32_t count,
-		     struct err *err)
+/* What the namespace really has: the helpers are programs of the host, and could do
+ * anything. */
+static int read_back(pid_t pid, const char *file, const struct idmap_extent *wanted,
+		     uint32_t count, struct err *err)
 {
 	struct idmap_extent is[IDMAP_EXTENTS_MAX + 1];
 	char path[64], text[MAP_BYTES_MAX];
@@ -146,7 +149,8 @@ static int read_back(pid_t pid, const char *file, const struct idmap_extent *wan
 	text[size] = '\0';
 	if (idmap_parse_map(text, is, ARRAY_SIZE(is)) != count ||
 	    memcmp(is, wanted, count * sizeof(is[0])) != 0)
-		return err_set(err, ERR_HOST, "map ids: %s holds another map when read back", path);
+		return err_set(err, ERR_HOST,
+			       "map ids: %s holds another map when read back", path);
 	return 0;
 }
 

@@ -1,7 +1,8 @@
 /*
- * tests/golden/filter/ARCH.txt: what each filter answers to each system call, by number. Columns:
- * number, name (for the reader), job for the native ABI, i386 and x32, job-single, unpack, fetch.
- * A cell is allow, kill or the errno; "A|B" where A is for arguments of all ones and B for zeroes.
+ * tests/golden/filter/ARCH.txt: what each filter answers to each system call, by number.
+ * Columns: number, name (for the reader), job for the native ABI, i386 and x32,
+ * job-single, unpack, fetch. A cell is allow, kill or the errno; "A|B" where A is for
+ * arguments of all ones and B for zeroes.
  */
 #ifndef DUET_TESTS_FILTER_GOLDEN_H
 #define DUET_TESTS_FILTER_GOLDEN_H
@@ -11,7 +12,8 @@
 
 #define GOLDEN_CALLS 512
 enum golden_column {
-	GOLDEN_JOB, GOLDEN_I386, GOLDEN_X32, GOLDEN_SINGLE, GOLDEN_UNPACK, GOLDEN_FETCH, GOLDEN_COLUMNS
+	GOLDEN_JOB, GOLDEN_I386, GOLDEN_X32, GOLDEN_SINGLE, GOLDEN_UNPACK, GOLDEN_FETCH,
+	GOLDEN_COLUMNS
 };
 
 struct golden_row {
@@ -27,7 +29,8 @@ static inline int golden_read(struct golden_row rows[GOLDEN_CALLS])
 	int count = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/tests/golden/filter/x86_64.txt", source ? source : ".");
+	snprintf(path, sizeof(path), "%s/tests/golden/filter/x86_64.txt",
+		 source ? source : ".");
 	file = fopen(path, "re");
 	if (!file)
 		return 0;
@@ -37,9 +40,10 @@ static inline int golden_read(struct golden_row rows[GOLDEN_CALLS])
 
 		if (line[0] == '#')
 			continue;
-		if (sscanf(line, "%d %39s %39s %39s %39s %39s %39s %39s", &number, row->name,
-			   row->cells[0], row->cells[1], row->cells[2], row->cells[3], row->cells[4],
-			   row->cells[5]) < 2 || number != count)
+		if (sscanf(line, "%d %39s %39s %39s %39s %39s %39s %39s", &number,
+			   row->name, row->cells[0], row->cells[1], row->cells[2],
+			   row->cells[3], row->cells[4], row->cells[5]) < 2 ||
+		    number != count)
 			break;
 		count++;
 	}

@@ -44,9 +44,10 @@ END_TEST
 
 START_TEST(test_parse)
 {
-	static const char *const good[] = { "NET_RAW", "net_raw", "CAP_NET_RAW", "cap_Net_Raw" };
-	static const char *const bad[] = { "", "CAP_", "NET", "NET_RAWX", " NET_RAW", "CAP_CAP_NET_RAW",
-					   "13", "ALL" };
+	static const char *const good[] = {"NET_RAW", "net_raw", "CAP_NET_RAW",
+					   "cap_Net_Raw"};
+	static const char *const bad[] = {
+	    "", "CAP_", "NET", "NET_RAWX", " NET_RAW", "CAP_CAP_NET_RAW", "13", "ALL"};
 	uint64_t bit;
 
 	for (size_t i = 0; i < 4; i++) {
@@ -66,8 +67,9 @@ START_TEST(test_text)
 {
 	char *text = caps_text(caps_job_default());
 
-	ck_assert_str_eq(text, "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID "
-			       "CAP_SETUID");
+	ck_assert_str_eq(
+	    text, "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID "
+		  "CAP_SETUID");
 	free(text);
 	text = caps_text(0);
 	ck_assert_str_eq(text, "");
@@ -122,7 +124,8 @@ static int limit_default(void)
 		return 3;
 	if (caps_have(BIT(CAP_SYS_ADMIN)) || !caps_have(BIT(CAP_CHOWN) | BIT(CAP_KILL)))
 		return 4;
-	/* what is limited already can be limited to the same again, without CAP_SETPCAP */
+	/* what is limited already can be limited to the same again, without
+	 * CAP_SETPCAP */
 	if (caps_limit(caps_job_default(), &err) < 0)
 		return 5;
 	/* what is gone does not come back */

@@ -1,4 +1,5 @@
-/* The filters as programs: run here, in a machine for BPF of our own, against the golden table. */
+/* The filters as programs: run here, in a machine for BPF of our own, against the
+ * golden table. */
 #include <asm/ioctls.h>
 #include <check.h>
 #include <errno.h>
@@ -143,7 +144,7 @@ START_TEST(test_golden)
 		[GOLDEN_FETCH] = { FILTER_FETCH, AUDIT_ARCH_X86_64, 0 },
 	};
 	static struct golden_row rows[GOLDEN_CALLS];
-	bool print = getenv("DUET_GOLDEN_PRINT");	/* the table anew, to be reviewed */
+	bool print = getenv("DUET_GOLDEN_PRINT"); /* the table anew, to be reviewed */
 
 	if (NATIVE != AUDIT_ARCH_X86_64)
 		return;
@@ -159,10 +160,11 @@ START_TEST(test_golden)
 			if (print)
 				printf(" %s", is);
 			else
-				ck_assert_msg(strcmp(is, rows[number].cells[column]) == 0,
-					      "%d %s column %d: %s, the golden table says %s", number,
-					      rows[number].name, column, is,
-					      rows[number].cells[column]);
+				ck_assert_msg(
+				    strcmp(is, rows[number].cells[column]) == 0,
+				    "%d %s column %d: %s, the golden table says %s",
+				    number, rows[number].name, column, is,
+				    rows[number].cells[column]);
 		}
 		if (print)
 			printf("\n");
@@ -176,7 +178,8 @@ START_TEST(test_foreign)
 	static const long numbers[] = { 0, 1, 59, 511, 512, 547, 100000, INT32_MAX };
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		ck_assert_uint_eq(ask(FILTER_JOB, AUDIT_ARCH_PPC64LE, numbers[i], 0), answer(ENOSYS));
+		ck_assert_uint_eq(ask(FILTER_JOB, AUDIT_ARCH_PPC64LE, numbers[i], 0),
+				  answer(ENOSYS));
 		ck_assert_uint_eq(ask(FILTER_JOB_SINGLE, AUDIT_ARCH_I386, numbers[i], 0),
 				  answer(ENOSYS));
 		ck_assert_uint_eq(ask(FILTER_UNPACK, AUDIT_ARCH_I386, numbers[i], 0),
@@ -195,29 +198,37 @@ END_TEST
 
 START_TEST(test_job_guards)
 {
-	static const uint64_t spaces[] = { CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
-					   CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET };
+	static const uint64_t spaces[] = {CLONE_NEWNS,	CLONE_NEWCGROUP, CLONE_NEWUTS,
+					  CLONE_NEWIPC, CLONE_NEWUSER,	 CLONE_NEWPID,
+					  CLONE_NEWNET};
 	static const uint64_t harmless[] = { 0, 8, 0x20000, 0x20008, 0xffffffff };
 	const uint64_t high = UINT64_C(1) << 32;
 
 	for (size_t i = 0; i < 7; i++) {
-		ck_assert_uint_eq(with(FILTER_JOB, SYS_clone, 0, spaces[i] | SIGCHLD), answer(EPERM));
-		ck_assert_uint_eq(with(FILTER_JOB, SYS_clone, 0, spaces[i] | high), answer(EPERM));
-		ck_assert_uint_eq(with(FILTER_JOB, SYS_unshare, 0, spaces[i]), answer(EPERM));
+		ck_assert_uint_eq(with(FILTER_JOB, SYS_clone, 0, spaces[i] | SIGCHLD),
+				  answer(EPERM));
+		ck_assert_uint_eq(with(FILTER_JOB, SYS_clone, 0, spaces[i] | high),
+				  answer(EPERM));
+		ck_assert_uint_eq(with(FILTER_JOB, SYS_unshare, 0, spaces[i]),
+				  answer(EPERM));
 	}
 	ck_assert_uint_eq(with(FILTER_JOB, SYS_clone, 0, SIGCHLD), SECCOMP_RET_ALLOW);
-	ck_assert_uint_eq(with(FILTER_JOB, SYS_clone, 0, CLONE_VM | CLONE_THREAD), SECCOMP_RET_ALLOW);
+	ck_assert_uint_eq(with(FILTER_JOB, SYS_clone, 0, CLONE_VM | CLONE_THREAD),
+			  SECCOMP_RET_ALLOW);
 	ck_assert_uint_eq(with(FILTER_JOB, SYS_unshare, 0, 0x80), answer(EPERM));
 	ck_assert_uint_eq(with(FILTER_JOB, SYS_unshare, 0, CLONE_FS), SECCOMP_RET_ALLOW);
 	for (uint64_t family = 0; family < 64; family++) {
-		uint32_t expected = family == 38 || family == 40 ? answer(EPERM) : SECCOMP_RET_ALLOW;
+		uint32_t expected =
+		    family == 38 || family == 40 ? answer(EPERM) : SECCOMP_RET_ALLOW;
 
 		ck_assert_uint_eq(with(FILTER_JOB, SYS_socket, 0, family), expected);
-		ck_assert_uint_eq(with(FILTER_JOB, SYS_socket, 0, family | high), expected);
+		ck_assert_uint_eq(with(FILTER_JOB, SYS_socket, 0, family | high),
+				  expected);
 	}
 	ck_assert_uint_eq(with(FILTER_JOB, SYS_ioctl, 1, TIOCSTI), answer(EPERM));
 	ck_assert_uint_eq(with(FILTER_JOB, SYS_ioctl, 1, TIOCSTI | high), answer(EPERM));
-	ck_assert_uint_eq(with(FILTER_JOB, SYS_ioctl, 1, 0x541C | high << 31), answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_JOB, SYS_ioctl, 1, 0x541C | high << 31),
+			  answer(EPERM));
 	ck_assert_uint_eq(with(FILTER_JOB, SYS_ioctl, 1, TIOCGWINSZ), SECCOMP_RET_ALLOW);
 	for (size_t i = 0; i < 5; i++)
 		ck_assert_uint_eq(with(FILTER_JOB, SYS_personality, 0, harmless[i]),
@@ -233,56 +244,71 @@ START_TEST(test_single_guards)
 	static const uint32_t others[] = { S_IFREG, S_IFIFO, S_IFSOCK, 0 };
 
 	for (size_t i = 0; i < 2; i++) {
-		ck_assert_uint_eq(with(FILTER_JOB_SINGLE, SYS_mknodat, 2, devices[i] | 0600),
-				  answer(0));
+		ck_assert_uint_eq(
+		    with(FILTER_JOB_SINGLE, SYS_mknodat, 2, devices[i] | 0600),
+		    answer(0));
 		ck_assert_uint_eq(with(FILTER_JOB, SYS_mknodat, 2, devices[i] | 0600),
 				  SECCOMP_RET_ALLOW);
 	}
 	for (size_t i = 0; i < 4; i++)
-		ck_assert_uint_eq(with(FILTER_JOB_SINGLE, SYS_mknodat, 2, others[i] | 0600),
-				  SECCOMP_RET_ALLOW);
+		ck_assert_uint_eq(
+		    with(FILTER_JOB_SINGLE, SYS_mknodat, 2, others[i] | 0600),
+		    SECCOMP_RET_ALLOW);
 	ck_assert_uint_eq(ask(FILTER_JOB_SINGLE, NATIVE, SYS_fchownat, 0), answer(0));
 	ck_assert_uint_eq(ask(FILTER_JOB_SINGLE, NATIVE, SYS_setgroups, 0), answer(0));
-	ck_assert_uint_eq(ask(FILTER_JOB_SINGLE, NATIVE, SYS_setresuid, 0), SECCOMP_RET_ALLOW);
+	ck_assert_uint_eq(ask(FILTER_JOB_SINGLE, NATIVE, SYS_setresuid, 0),
+			  SECCOMP_RET_ALLOW);
 	/* and all the rest is the job's */
 	ck_assert_uint_eq(with(FILTER_JOB_SINGLE, SYS_ioctl, 1, TIOCSTI), answer(EPERM));
-	ck_assert_uint_eq(with(FILTER_JOB_SINGLE, SYS_clone, 0, CLONE_NEWUSER), answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_JOB_SINGLE, SYS_clone, 0, CLONE_NEWUSER),
+			  answer(EPERM));
 }
 END_TEST
 
 START_TEST(test_worker_guards)
 {
 	static const enum filter_kind workers[] = { FILTER_UNPACK, FILTER_FETCH };
-	static const long never[] = { SYS_execve, SYS_execveat, SYS_ptrace, SYS_kill, SYS_mount,
-				      SYS_setns, SYS_unshare, SYS_bpf, SYS_memfd_create,
-				      SYS_process_vm_readv, SYS_setresuid, SYS_io_uring_setup };
+	static const long never[] = {SYS_execve,       SYS_execveat,
+				     SYS_ptrace,       SYS_kill,
+				     SYS_mount,	       SYS_setns,
+				     SYS_unshare,      SYS_bpf,
+				     SYS_memfd_create, SYS_process_vm_readv,
+				     SYS_setresuid,    SYS_io_uring_setup};
 
 	for (size_t i = 0; i < 2; i++) {
 		for (size_t j = 0; j < sizeof(never) / sizeof(never[0]); j++)
 			ck_assert_uint_eq(ask(workers[i], NATIVE, never[j], 0),
 					  SECCOMP_RET_KILL_PROCESS);
-		ck_assert_uint_eq(with(workers[i], SYS_clone, 0, CLONE_THREAD | CLONE_VM | CLONE_FS),
-				  SECCOMP_RET_ALLOW);
+		ck_assert_uint_eq(
+		    with(workers[i], SYS_clone, 0, CLONE_THREAD | CLONE_VM | CLONE_FS),
+		    SECCOMP_RET_ALLOW);
 		ck_assert_uint_eq(with(workers[i], SYS_clone, 0, SIGCHLD), answer(EPERM));
-		ck_assert_uint_eq(with(workers[i], SYS_clone, 0, CLONE_VM | CLONE_VFORK | SIGCHLD),
+		ck_assert_uint_eq(
+		    with(workers[i], SYS_clone, 0, CLONE_VM | CLONE_VFORK | SIGCHLD),
+		    answer(EPERM));
+		ck_assert_uint_eq(with(workers[i], SYS_prctl, 0, PR_GET_SECCOMP),
+				  SECCOMP_RET_ALLOW);
+		ck_assert_uint_eq(with(workers[i], SYS_prctl, 0, PR_SET_DUMPABLE),
 				  answer(EPERM));
-		ck_assert_uint_eq(with(workers[i], SYS_prctl, 0, PR_GET_SECCOMP), SECCOMP_RET_ALLOW);
-		ck_assert_uint_eq(with(workers[i], SYS_prctl, 0, PR_SET_DUMPABLE), answer(EPERM));
 	}
-	ck_assert_uint_eq(ask(FILTER_UNPACK, NATIVE, SYS_socket, 0), SECCOMP_RET_KILL_PROCESS);
-	ck_assert_uint_eq(ask(FILTER_UNPACK, NATIVE, SYS_connect, 0), SECCOMP_RET_KILL_PROCESS);
+	ck_assert_uint_eq(ask(FILTER_UNPACK, NATIVE, SYS_socket, 0),
+			  SECCOMP_RET_KILL_PROCESS);
+	ck_assert_uint_eq(ask(FILTER_UNPACK, NATIVE, SYS_connect, 0),
+			  SECCOMP_RET_KILL_PROCESS);
 	ck_assert_uint_eq(with(FILTER_UNPACK, SYS_mmap, 2, PROT_READ), SECCOMP_RET_ALLOW);
-	ck_assert_uint_eq(with(FILTER_UNPACK, SYS_mmap, 2, PROT_READ | PROT_EXEC), answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_UNPACK, SYS_mmap, 2, PROT_READ | PROT_EXEC),
+			  answer(EPERM));
 	ck_assert_uint_eq(with(FILTER_FETCH, SYS_socket, 0, AF_INET6), SECCOMP_RET_ALLOW);
-	ck_assert_uint_eq(with(FILTER_FETCH, SYS_socket, 0, AF_PACKET), answer(EAFNOSUPPORT));
+	ck_assert_uint_eq(with(FILTER_FETCH, SYS_socket, 0, AF_PACKET),
+			  answer(EAFNOSUPPORT));
 	ck_assert_uint_eq(with(FILTER_FETCH, SYS_openat, 2, 0), SECCOMP_RET_ALLOW);
 	ck_assert_uint_eq(with(FILTER_FETCH, SYS_openat, 2, 1), answer(EROFS));
 	ck_assert_uint_eq(with(FILTER_FETCH, SYS_openat, 2, 0100), answer(EROFS));
 }
 END_TEST
 
-/* A worker's list is short: the calls that are let pass with some arguments. clone and prctl pass
- * with neither of these two, so they are not counted. */
+/* A worker's list is short: the calls that are let pass with some arguments. clone and
+ * prctl pass with neither of these two, so they are not counted. */
 START_TEST(test_worker_size)
 {
 	int unpack = 0, fetch = 0;
@@ -310,7 +336,8 @@ START_TEST(test_digest)
 		char expected[DIGEST_HEX_SIZE];
 
 		filter_digest((enum filter_kind)kind, hex[kind]);
-		digest_of(filter->code, filter->length * sizeof(struct sock_filter), &digest);
+		digest_of(filter->code, filter->length * sizeof(struct sock_filter),
+			  &digest);
 		digest_hex(&digest, expected);
 		ck_assert_str_eq(hex[kind], expected);
 		for (int other = 0; other < kind; other++)

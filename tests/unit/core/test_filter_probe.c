@@ -1,7 +1,7 @@
 /*
- * The filters as the kernel runs them. Every call is made by a child of its own with arguments of
- * all ones, which no call can do anything with, with the filter and (where it lets the call pass)
- * without: the answers must be the golden table's, or the same.
+ * The filters as the kernel runs them. Every call is made by a child of its own with
+ * arguments of all ones, which no call can do anything with, with the filter and (where
+ * it lets the call pass) without: the answers must be the golden table's, or the same.
  */
 #include <asm/ioctls.h>
 #include <check.h>
@@ -45,14 +45,17 @@ static long call(enum abi abi, long number)
 	if (abi == I386) {
 		long result;
 
-		__asm__ volatile("int $0x80" : "=a"(result)
-				 : "a"(number), "b"(-1L), "c"(-1L), "d"(-1L), "S"(-1L), "D"(-1L)
+		__asm__ volatile("int $0x80"
+				 : "=a"(result)
+				 : "a"(number), "b"(-1L), "c"(-1L), "d"(-1L), "S"(-1L),
+				   "D"(-1L)
 				 : "memory", "r8", "r9", "r10", "r11");
 		errno = -(int)result;
 		return (int)result;
 	}
 #endif
-	return syscall(abi == X32 ? number | X32_BIT : number, -1L, -1L, -1L, -1L, -1L, -1L);
+	return syscall(abi == X32 ? number | X32_BIT : number, -1L, -1L, -1L, -1L, -1L,
+		       -1L);
 }
 
 /* Runs `code` in a child under a filter; its result, or DIED + signal. */
@@ -68,6 +71,8 @@ static int in_child(int kind, int (*code)(long data), long data)
 
 		setsid();
 		setrlimit(RLIMIT_CORE, &none);
+		/* what a filter brings along: some calls ask for it */
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		if (kind != NO_FILTER && filter_load((enum filter_kind)kind, &err) < 0)
 			_exit(CANNOT_LOAD);
 		_exit(code(data));
@@ -76,7 +81,7 @@ static int in_child(int kind, int (*code)(long data), long data)
 	return WIFSIGNALED(status) ? DIED + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* --- every number ----------------------------------------------------------------------------- */
+/* --- every number ------------------------------------------------------------------- */
 
 static int probe(long data)
 {
@@ -84,11 +89,13 @@ static int probe(long data)
 }
 
 #ifdef __x86_64__
-/* They do not come back, wait, touch the machine whatever they are given, or leave something. */
+/* They do not come back, wait, touch the machine whatever they are given, or leave
+ * something. */
 static bool is_left_out(long number)
 {
-	static const long list[] = { SYS_exit, SYS_exit_group, SYS_rt_sigreturn, SYS_pause, SYS_fork,
-				     SYS_vfork, SYS_restart_syscall, SYS_sync, SYS_kill, SYS_msgget };
+	static const long list[] = {
+	    SYS_exit,  SYS_exit_group,	    SYS_rt_sigreturn, SYS_pause, SYS_fork,
+	    SYS_vfork, SYS_restart_syscall, SYS_sync,	      SYS_kill,	 SYS_msgget};
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
 		if (list[i] == number)
@@ -121,8 +128,8 @@ static void probe_all(enum filter_kind kind, enum golden_column column, enum abi
 		if (expected < 0)
 			expected = in_child(NO_FILTER, probe, data);
 		is = in_child(kind, probe, data);
-		ck_assert_msg(is == expected, "%ld %s: %d, expected %d", number, rows[number].name, is,
-			      expected);
+		ck_assert_msg(is == expected, "%ld %s: %d, expected %d", number,
+			      rows[number].name, is, expected);
 	}
 }
 
@@ -156,7 +163,7 @@ START_TEST(test_probe_x32)
 END_TEST
 #endif
 
-/* --- single calls ----------------------------------------------------------------------------- */
+/* --- single calls ------------------------------------------------------------------- */
 
 static int errno_of(long result)
 {
@@ -227,7 +234,8 @@ START_TEST(test_job)
 	ck_assert_int_eq(in_child(FILTER_JOB, try_unshare, CLONE_NEWNS), EPERM);
 	ck_assert_int_eq(in_child(FILTER_JOB, try_unshare, CLONE_FILES), 0);
 	ck_assert_int_eq(in_child(FILTER_JOB, try_clone, CLONE_NEWUSER), EPERM);
-	ck_assert_int_eq(in_child(FILTER_JOB, try_clone, CLONE_NEWUSER | CLONE_NEWNET), EPERM);
+	ck_assert_int_eq(in_child(FILTER_JOB, try_clone, CLONE_NEWUSER | CLONE_NEWNET),
+			 EPERM);
 	ck_assert_int_eq(in_child(FILTER_JOB, try_clone, 0), 0);
 	ck_assert_int_eq(in_child(FILTER_JOB, try_personality, 0x0040000), EPERM);
 	ck_assert_int_eq(in_child(FILTER_JOB, try_personality, 0xffffffff), 0);
@@ -254,7 +262,8 @@ static int try_single(long data)
 		return 1;
 	if (fchown(fd, before.st_uid + 1, before.st_gid + 1) != 0)
 		result = 2;
-	else if (fchownat(fd, "", 12, 34, AT_EMPTY_PATH) != 0 || chown("/none", 1, 2) != 0)
+	else if (fchownat(fd, "", 12, 34, AT_EMPTY_PATH) != 0 ||
+		 chown("/none", 1, 2) != 0)
 		result = 3;
 	else if (fstat(fd, &after) < 0 || after.st_uid != before.st_uid ||
 		 after.st_gid != before.st_gid)
@@ -264,7 +273,8 @@ static int try_single(long data)
 		result = 5;
 	else if (syscall(SYS_setgroups, 0, NULL) != 0)
 		result = 6;
-	/* but a program that gives up its rights must have done so: here the kernel answers */
+	/* but a program that gives up its rights must have done so: here the kernel
+	 * answers */
 	else if (syscall(SYS_setresuid, 65534, 65534, 65534) == 0 && getuid() != 65534)
 		result = 7;
 	close(fd);
@@ -283,8 +293,10 @@ START_TEST(test_workers_die)
 
 	for (size_t i = 0; i < 2; i++) {
 		ck_assert_int_eq(in_child(workers[i], try_execve, 0), DIED + SIGSYS);
-		ck_assert_int_eq(in_child(workers[i], try_number, SYS_ptrace), DIED + SIGSYS);
-		ck_assert_int_eq(in_child(workers[i], try_number, SYS_kill), DIED + SIGSYS);
+		ck_assert_int_eq(in_child(workers[i], try_number, SYS_ptrace),
+				 DIED + SIGSYS);
+		ck_assert_int_eq(in_child(workers[i], try_number, SYS_kill),
+				 DIED + SIGSYS);
 		ck_assert_int_eq(in_child(workers[i], try_clone, 0), EPERM);
 		ck_assert_int_eq(in_child(workers[i], try_number, SYS_getpid), 0);
 	}
@@ -293,7 +305,7 @@ START_TEST(test_workers_die)
 }
 END_TEST
 
-/* --- reading back ----------------------------------------------------------------------------- */
+/* --- reading back ------------------------------------------------------------------- */
 
 /* A kernel that says yes and does nothing, made of a filter: `number` answers 0. */
 static void pretend(long number)
@@ -327,12 +339,15 @@ static int try_load(long kind)
 
 	if (filter_load((enum filter_kind)kind, &err) < 0)
 		return 1;
-	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && prctl(PR_GET_SECCOMP) == 2 ? 0 : 2;
+	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && prctl(PR_GET_SECCOMP) == 2
+		   ? 0
+		   : 2;
 }
 
 START_TEST(test_load)
 {
-	for (int kind = 0; kind < (WORKERS_CAN_RUN ? FILTER_COUNT : FILTER_UNPACK); kind++)
+	for (int kind = 0; kind < (WORKERS_CAN_RUN ? FILTER_COUNT : FILTER_UNPACK);
+	     kind++)
 		ck_assert_int_eq(in_child(NO_FILTER, try_load, kind), 0);
 	ck_assert_int_eq(in_child(NO_FILTER, try_load_pretended, SYS_prctl), 0);
 }

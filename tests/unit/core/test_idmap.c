@@ -1,4 +1,5 @@
-/* Id maps: the texts, and maps of real namespaces as root, as nested root and as ordinary users. */
+/* Id maps: the texts, and maps of real namespaces as root, as nested root and as
+ * ordinary users. */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@ static void skipped(const char *what, const char *why)
 	fprintf(stderr, "skipped %s: %s\n", what, why);
 }
 
-/* --- texts ------------------------------------------------------------------------------------ */
+/* --- texts -------------------------------------------------------------------------- */
 
 START_TEST(test_subids)
 {
@@ -79,14 +80,17 @@ START_TEST(test_subids_malformed)
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		_cleanup_free_ char *text = xasprintf("%s\nann:200000:5\n", lines[i]);
 
-		ck_assert_msg(idmap_parse_subids(text, "ann", 1000, got, 2) == 1, "%s", lines[i]);
+		ck_assert_msg(idmap_parse_subids(text, "ann", 1000, got, 2) == 1, "%s",
+			      lines[i]);
 		ck_assert_uint_eq(got[0].outside, 200000);
 	}
 	/* the highest range there can be */
 	ck_assert_uint_eq(idmap_parse_subids("ann:4294967293:1", "ann", 1000, got, 2), 1);
 	/* overlaps: the kernel would refuse the whole map */
-	ck_assert_uint_eq(idmap_parse_subids("ann:1000:10\nann:1009:1\nann:999:2\nann:1010:1\n", "ann",
-					     5, got, 2), 2);
+	ck_assert_uint_eq(
+	    idmap_parse_subids("ann:1000:10\nann:1009:1\nann:999:2\nann:1010:1\n", "ann",
+			       5, got, 2),
+	    2);
 	ck_assert_uint_eq(got[1].outside, 1010);
 	ck_assert_uint_eq(got[1].inside, 11);
 }
@@ -96,7 +100,8 @@ START_TEST(test_own_map)
 {
 	struct idmap_extent got[4];
 
-	ck_assert_uint_eq(idmap_parse_map("         0          0 4294967295\n", got, 4), 1);
+	ck_assert_uint_eq(idmap_parse_map("         0          0 4294967295\n", got, 4),
+			  1);
 	ck_assert_uint_eq(got[0].count, 4294967295u);
 	ck_assert_uint_eq(idmap_parse_map("0 1000 1\n1 100000 65536\n", got, 4), 2);
 	ck_assert_uint_eq(got[1].inside, 1);
@@ -130,11 +135,11 @@ START_TEST(test_outside)
 }
 END_TEST
 
-/* --- namespaces ------------------------------------------------------------------------------- */
+/* --- namespaces --------------------------------------------------------------------- */
 
 struct waiting {
 	pid_t pid;
-	int go;		/* closing it lets the child end: with 0 when it could become root */
+	int go; /* closing it lets the child end: with 0 when it could become root */
 };
 
 static bool start_waiting(struct waiting *ret)
@@ -150,7 +155,9 @@ static bool start_waiting(struct waiting *ret)
 		if (unshare(CLONE_NEWUSER) < 0 || write(ready[1], "r", 1) != 1 ||
 		    read(go[0], &byte, 1) != 0)
 			_exit(1);
-		_exit(setresgid(0, 0, 0) == 0 && setresuid(0, 0, 0) == 0 && getuid() == 0 ? 0 : 2);
+		_exit(setresgid(0, 0, 0) == 0 && setresuid(0, 0, 0) == 0 && getuid() == 0
+			  ? 0
+			  : 2);
 	}
 	close(ready[1]);
 	close(go[0]);
@@ -183,7 +190,8 @@ static void read_map(pid_t pid, const char *file, char ret[512])
 		fclose(stream);
 }
 
-static bool child_has(pid_t pid, const char *file, const struct idmap_extent *extents, uint32_t count)
+static bool child_has(pid_t pid, const char *file, const struct idmap_extent *extents,
+		      uint32_t count)
 {
 	_cleanup_free_ char *expected = idmap_text(extents, count);
 	char text[512];
@@ -192,7 +200,8 @@ static bool child_has(pid_t pid, const char *file, const struct idmap_extent *ex
 	return strcmp(text, expected) == 0;
 }
 
-/* Finds a map, writes it for a child, and compares. 0, or the number of the step that failed. */
+/* Finds a map, writes it for a child, and compares. 0, or the number of the step that
+ * failed. */
 static int map_a_child(bool force_single, enum idmap_kind kind, struct idmap *ret,
 		       const char **ret_why)
 {
@@ -252,7 +261,8 @@ static int as_nested_root(uint32_t count, int (*code)(void))
 	if (pid == 0) {
 		close(go[1]);
 		if (unshare(CLONE_NEWUSER) < 0 || write(ready[1], "r", 1) != 1 ||
-		    read(go[0], &byte, 1) != 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		    read(go[0], &byte, 1) != 0 || setresgid(0, 0, 0) < 0 ||
+		    setresuid(0, 0, 0) < 0)
 			_exit(99);
 		prctl(PR_SET_DUMPABLE, 1);
 		_exit(code());
@@ -296,7 +306,7 @@ START_TEST(test_nested_root)
 }
 END_TEST
 
-/* --- ordinary users --------------------------------------------------------------------------- */
+/* --- ordinary users ----------------------------------------------------------------- */
 
 static char with_subids[32], without_subids[32];
 static bool have_users;
@@ -326,7 +336,8 @@ static bool run(const char *name, const char *const *args)
 static void make_users(void)
 {
 	const char *const ordinary[] = { "--no-create-home", with_subids, NULL };
-	const char *const system[] = { "--system", "--no-create-home", without_subids, NULL };
+	const char *const system[] = {"--system", "--no-create-home", without_subids,
+				      NULL};
 	_cleanup_free_ char *newuidmap = proc_find_helper("newuidmap");
 
 	if (geteuid() != 0 || !newuidmap)
@@ -355,7 +366,8 @@ static int as_user(const char *name, int (*code)(void))
 	ck_assert_ptr_nonnull(user);
 	pid = fork();
 	if (pid == 0) {
-		if (setgroups(0, NULL) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
+		if (setgroups(0, NULL) < 0 ||
+		    setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
 		    setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0 ||
 		    prctl(PR_SET_DUMPABLE, 1) < 0)
 			_exit(99);
@@ -393,11 +405,14 @@ static int user_asks_too_much(void)
 		return 1;
 	if (idmap_write(&map, child.pid, &err) == 0)
 		result = 2;
-	else if (err.code != ERR_HOST || !strstr(err.msg, "newuidmap") || !strstr(err.msg, "uid range"))
+	else if (err.code != ERR_HOST || !strstr(err.msg, "newuidmap") ||
+		 !strstr(err.msg, "uid range"))
 		result = 3;
 	end_waiting(&child);
 	/* both helpers were waited for */
-	return result ? result : waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD ? 0 : 4;
+	return result						     ? result
+	       : waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD ? 0
+								     : 4;
 }
 
 static int single_because(const char *clause)
@@ -408,7 +423,8 @@ static int single_because(const char *clause)
 
 	if (result != 0)
 		return result;
-	if (!why || !strstr(why, clause) || map.uid_extents != 1 || map.uids[0].outside != getuid())
+	if (!why || !strstr(why, clause) || map.uid_extents != 1 ||
+	    map.uids[0].outside != getuid())
 		return 1;
 	return map.uids[1].count == 0 ? 0 : 2;
 }
@@ -427,7 +443,8 @@ static int user_no_new_privs(void)
 START_TEST(test_users)
 {
 	if (!have_users)
-		return skipped("as ordinary users", "not root, or no useradd or newuidmap");
+		return skipped("as ordinary users",
+			       "not root, or no useradd or newuidmap");
 	ck_assert_int_eq(as_user(with_subids, user_with_subids), 0);
 	ck_assert_int_eq(as_user(with_subids, user_asks_too_much), 0);
 	ck_assert_int_eq(as_user(with_subids, user_no_new_privs), 0);
