@@ -24,8 +24,8 @@ struct reader {
 
 static int refuse_line(const struct reader *reader, struct err *err, const char *what)
 {
-	return err_set(err, ERR_JOB_USER, "read the image's %s: line %lu: %s", reader->file,
-		       reader->number, what);
+	return err_set(err, ERR_JOB_USER, "read the image's %s: line %lu: %s",
+		       reader->file, reader->number, what);
 }
 
 /* The next line as a C string. 1, 0 at the end, -1. */
@@ -50,7 +50,7 @@ static int next_line(struct reader *reader, struct err *err)
 	return 1;
 }
 
-/* The next entry, cut into exactly `count` fields. Blank lines, comments and NIS lines are none. */
+/* The next entry, in exactly `count` fields. Blank lines, comments and NIS lines are none. */
 static int next_entry(struct reader *reader, size_t count, struct err *err)
 {
 	char *rest;
@@ -73,7 +73,8 @@ static int next_entry(struct reader *reader, size_t count, struct err *err)
 	return 1;
 }
 
-static int id_field(const struct reader *reader, size_t field, uint32_t *ret, struct err *err)
+static int id_field(const struct reader *reader, size_t field, uint32_t *ret,
+		    struct err *err)
 {
 	if (!parse_id(reader->fields[field], ret))
 		return refuse_line(reader, err, "a malformed number");
@@ -88,7 +89,8 @@ static bool all_digits(const char *text)
 /* Whatever could be a number in another reader's eyes (-1, +0, 0x0, " 0") is no name here. */
 static bool is_name(const char *text)
 {
-	static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+	static const char first[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
 	static const char rest[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
 				   "0123456789.@-$";
 
@@ -109,7 +111,7 @@ static bool is_home(const char *text)
 /* What a passwd entry gives. */
 struct user {
 	uint32_t uid, gid;
-	char *name;	/* owned; NULL: its name is none that can be trusted, or there is no entry */
+	char *name;	/* owned; NULL: no entry, or a name not to be trusted */
 	char *home;	/* owned; NULL: none */
 };
 
@@ -124,29 +126,34 @@ static int take_user(const struct reader *reader, struct user *ret, struct err *
 	const char *name = reader->fields[0], *home = reader->fields[5];
 
 	if (*home && !is_home(home))
-		return refuse_line(reader, err, "the home folder is not an absolute path");
+		return refuse_line(reader, err,
+				   "the home folder is not an absolute path");
 	ret->name = is_name(name) ? xstrdup(name) : NULL;
 	ret->home = *home ? xstrdup(home) : NULL;
 	return 0;
 }
 
 /*
- * The first entry of `name`, or of ret->uid when name is NULL. Reads on to the end: a file that is
- * malformed anywhere is refused whoever is looked for. 1, 0, -1.
+ * The first entry of `name`, or of ret->uid when name is NULL. Reads on to the end: a file
+ * that is malformed anywhere is refused whoever is looked for. 1, 0, -1.
  */
 static int find_user(const struct passwd_text *passwd, const char *name, struct user *ret,
 		     struct err *err)
 {
-	struct reader reader = { .file = "/etc/passwd", .at = passwd->text, .left = passwd->size };
+	struct reader reader = { .file = "/etc/passwd",
+				 .at = passwd->text,
+				 .left = passwd->size };
 	bool found = false;
 	int got;
 
 	while ((got = next_entry(&reader, PASSWD_FIELDS, err)) == 1) {
 		uint32_t uid, gid;
 
-		if (id_field(&reader, 2, &uid, err) < 0 || id_field(&reader, 3, &gid, err) < 0)
+		if (id_field(&reader, 2, &uid, err) < 0 ||
+		    id_field(&reader, 3, &gid, err) < 0)
 			return -1;
-		if (found || (name ? strcmp(reader.fields[0], name) != 0 : uid != ret->uid))
+		if (found ||
+		    (name ? strcmp(reader.fields[0], name) != 0 : uid != ret->uid))
 			continue;
 		if (take_user(&reader, ret, err) < 0)
 			return -1;
@@ -171,7 +178,9 @@ static bool lists_member(char *members, const char *name)
 static int find_group(const struct passwd_text *group, const char *name, uint32_t *ret,
 		      struct err *err)
 {
-	struct reader reader = { .file = "/etc/group", .at = group->text, .left = group->size };
+	struct reader reader = { .file = "/etc/group",
+				 .at = group->text,
+				 .left = group->size };
 	bool found = false;
 	int got;
 
@@ -200,7 +209,9 @@ static bool has_group(const struct identity *identity, uint32_t gid)
 static int add_groups(const struct passwd_text *group, const char *name,
 		      struct identity *identity, struct err *err)
 {
-	struct reader reader = { .file = "/etc/group", .at = group->text, .left = group->size };
+	struct reader reader = { .file = "/etc/group",
+				 .at = group->text,
+				 .left = group->size };
 	int got;
 
 	while ((got = next_entry(&reader, GROUP_FIELDS, err)) == 1) {
@@ -211,7 +222,8 @@ static int add_groups(const struct passwd_text *group, const char *name,
 		if (!lists_member(reader.fields[3], name) || has_group(identity, gid))
 			continue;
 		if (identity->group_count == JOB_GROUPS_MAX)
-			return refuse_line(&reader, err, "the user is in too many groups");
+			return refuse_line(&reader, err,
+					   "the user is in too many groups");
 		identity->groups[identity->group_count++] = gid;
 	}
 	return got;
@@ -221,7 +233,8 @@ static int no_such(const char *kind, const char *name, const char *file, struct 
 {
 	_cleanup_free_ char *shown = str_escape(name, SHOWN_MAX);
 
-	err_set(err, ERR_JOB_USER, "find %s \"%s\": not in the image's %s", kind, shown, file);
+	err_set(err, ERR_JOB_USER, "find %s \"%s\": not in the image's %s", kind, shown,
+		file);
 	return err_mend(err, "name one that the image has, or give its number");
 }
 
@@ -229,13 +242,15 @@ static int bad_name(const char *kind, const char *name, struct err *err)
 {
 	_cleanup_free_ char *shown = str_escape(name, SHOWN_MAX);
 
-	err_set(err, ERR_JOB_USER, "find %s \"%s\": neither a name nor a number from 0 to 4294967293",
-		kind, shown);
-	return err_mend(err, "user: takes USER or USER:GROUP, each a name or a decimal number");
+	err_set(err, ERR_JOB_USER,
+		"find %s \"%s\": neither a name nor a number from 0 to 4294967293", kind,
+		shown);
+	return err_mend(
+		err, "user: takes USER or USER:GROUP, each a name or a decimal number");
 }
 
-static int resolve_user(const char *name, const struct passwd_text *passwd, struct user *ret,
-			struct err *err)
+static int resolve_user(const char *name, const struct passwd_text *passwd,
+			struct user *ret, struct err *err)
 {
 	bool number = all_digits(name);
 	int found;
@@ -268,7 +283,8 @@ static int resolve_group(const char *name, const struct passwd_text *group, uint
 }
 
 int passwd_identity(const char *user, const struct passwd_text *passwd,
-		    const struct passwd_text *group, struct identity *ret, struct err *err)
+		    const struct passwd_text *group, struct identity *ret,
+		    struct err *err)
 {
 	_cleanup_free_ char *copy = xstrdup(user && *user ? user : "0");
 	_cleanup_(user_done) struct user entry = { 0 };

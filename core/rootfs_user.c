@@ -17,7 +17,8 @@ static int read_text(const struct rootfs *rootfs, const char *path, char **ret_t
 		err_done(err);
 		return 0;
 	}
-	if (fd < 0 || fs_read_fd(fd, path, PASSWD_FILE_MAX, ret_text, ret_size, err) < 0) {
+	if (fd < 0 ||
+	    fs_read_fd(fd, path, PASSWD_FILE_MAX, ret_text, ret_size, err) < 0) {
 		err_wrap(err, "look up the user in the image");
 		err->code = ERR_JOB_USER;
 		return -1;

@@ -13,11 +13,11 @@
 
 #define CONNECT_TIMEOUT_MS 10000L
 #define LOW_SPEED_BYTES 1024L		/* per second */
-#define TOTAL_SPARE_S 60u		/* beside what the body takes at LOW_SPEED_BYTES */
+#define TOTAL_SPARE_S 60u		/* beside the body's at LOW_SPEED_BYTES */
 #define TOTAL_MAX_S 2000000u		/* libcurl counts milliseconds in an int */
 #define BUFFER_BYTES (256 * 1024L)
 #define CAUSE_MAX 300			/* bytes of libcurl's text in a message */
-#define ERROR_BODY_ROOM (64 * 1024)	/* an error page may be longer than what was asked for */
+#define ERROR_BODY_ROOM (64 * 1024)	/* error pages may be longer than the file */
 
 struct transport {
 	CURL *easy;	/* owned */
@@ -71,7 +71,8 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *data)
 	return 0;
 }
 
-static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+static curl_socket_t open_socket(void *data, curlsocktype purpose,
+				 struct curl_sockaddr *address)
 {
 	struct exchange *exchange = data;
 
@@ -80,7 +81,8 @@ static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_s
 		exchange->refused_address = true;
 		return CURL_SOCKET_BAD;
 	}
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	return socket(address->family, address->socktype | SOCK_CLOEXEC,
+		      address->protocol);
 }
 
 /* The first of two variables that is set and not empty, or NULL. */
@@ -102,7 +104,8 @@ static const char *proxy_of_environment(void)
 
 static CURLcode set_limits(CURL *easy, const struct get *get)
 {
-	uint64_t largest = get->bytes_max < ERROR_BODY_ROOM ? ERROR_BODY_ROOM : get->bytes_max;
+	uint64_t largest = get->bytes_max < ERROR_BODY_ROOM ? ERROR_BODY_ROOM
+							    : get->bytes_max;
 	uint64_t total_s = TOTAL_SPARE_S + get->bytes_max / LOW_SPEED_BYTES;
 	const struct {
 		CURLoption option;
@@ -111,10 +114,11 @@ static CURLcode set_limits(CURL *easy, const struct get *get)
 		{ CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS },
 		{ CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES },
 		{ CURLOPT_LOW_SPEED_TIME, (long)get->stall_s },
-		{ CURLOPT_TIMEOUT, (long)(total_s < TOTAL_MAX_S ? total_s : TOTAL_MAX_S) },
+		{ CURLOPT_TIMEOUT,
+		  (long)(total_s < TOTAL_MAX_S ? total_s : TOTAL_MAX_S) },
 		{ CURLOPT_BUFFERSIZE, BUFFER_BYTES },
 		{ CURLOPT_TCP_KEEPALIVE, 1 },
-		/* addresses are looked at when a connection is made, so none may be taken up */
+		/* addresses are checked when a connection is made: take up none */
 		{ CURLOPT_FRESH_CONNECT, get->only_public },
 		{ CURLOPT_NOSIGNAL, 1 },
 		{ CURLOPT_HTTPGET, 1 },
@@ -155,7 +159,7 @@ static CURLcode set_texts(CURL *easy, const struct get *get, const char *range)
 		{ CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION },
 		{ CURLOPT_RANGE, range },
 		{ CURLOPT_CAINFO, get->ca_file },
-		/* set even when empty: an unset option would make libcurl look for itself */
+		/* set even when empty: libcurl would look for itself */
 		{ CURLOPT_PROXY, proxy ? proxy : "" },
 		{ CURLOPT_NOPROXY, no_proxy ? no_proxy : "" },
 	};
@@ -168,7 +172,7 @@ static CURLcode set_texts(CURL *easy, const struct get *get, const char *range)
 		if (code != CURLE_OK)
 			return code;
 	}
-	/* with a file of one's own, the system's folder of certificates is not trusted beside it */
+	/* with a file of one's own, the system's folder is not trusted beside it */
 	return get->ca_file ? curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) : CURLE_OK;
 }
 
@@ -185,8 +189,8 @@ static void set_callbacks(CURL *easy, struct exchange *exchange)
 
 static const char mend_network[] =
 	"check the network; behind a proxy set https_proxy (and no_proxy)";
-static const char mend_certificate[] =
-	"check the clock and the package ca-certificates; duet has no option to skip this";
+static const char mend_certificate[] = "check the clock and the package ca-certificates; "
+				       "duet has no option to skip this";
 
 /* What libcurl's codes mean here; all others mean that another try will not do. */
 static const struct {
@@ -227,7 +231,8 @@ static void judge(const struct exchange *exchange, CURLcode code, struct get_res
 		return;
 	}
 	if (exchange->refused_address && code == CURLE_COULDNT_CONNECT) {
-		ret->cause = xstrdup("a public server redirects to an address of a local network");
+		ret->cause = xstrdup(
+			"a public server redirects to an address of a local network");
 		return;
 	}
 	if (exchange->reply.broken) {
@@ -248,12 +253,13 @@ static bool server_is_local(CURL *easy)
 	char *address = NULL;
 
 	if (proxy_of_environment())
-		return true; /* its address says nothing of the server's; the proxy has its own rules */
+		return true; /* its address is all we know; it has rules of its own */
 	curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &address);
 	return address && url_host_is_local(address);
 }
 
-void transport_get(struct transport *transport, const struct get *get, struct get_result *ret)
+void transport_get(struct transport *transport, const struct get *get,
+		   struct get_result *ret)
 {
 	struct exchange exchange = { .get = get };
 	CURL *easy = transport->easy;

@@ -69,7 +69,8 @@ int fetch_file_reserve(const struct fetch_file *file, uint64_t bytes, struct err
 	return 0;
 }
 
-int fetch_file_add(struct fetch_file *file, const void *data, size_t size, struct err *err)
+int fetch_file_add(struct fetch_file *file, const void *data, size_t size,
+		   struct err *err)
 {
 	const char *at = data;
 	size_t done = 0;

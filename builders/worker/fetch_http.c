@@ -94,7 +94,8 @@ static void take_field(struct http_reply *reply, const char *line, size_t length
 	for (size_t i = 0; i < ARRAY_SIZE(field_names); i++)
 		if (strlen(field_names[i].name) == name &&
 		    !strncasecmp(field_names[i].name, line, name))
-			keep_field(reply, field_names[i].field, value, (size_t)(end - value));
+			keep_field(reply, field_names[i].field, value,
+				   (size_t)(end - value));
 }
 
 void http_reply_line(struct http_reply *reply, const char *line, size_t length)
@@ -216,19 +217,20 @@ bool http_date(const char *value, int64_t now, int64_t *ret)
 	for (size_t i = 0; i < ARRAY_SIZE(forms) && !(end > 0 && !value[end]); i++) {
 		end = 0;
 		if (forms[i].year_last)
-			sscanf(value, forms[i].format, month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-			       &tm.tm_sec, &year, &end);
+			sscanf(value, forms[i].format, month, &tm.tm_mday, &tm.tm_hour,
+			       &tm.tm_min, &tm.tm_sec, &year, &end);
 		else
-			sscanf(value, forms[i].format, &tm.tm_mday, month, &year, &tm.tm_hour,
-			       &tm.tm_min, &tm.tm_sec, &end);
+			sscanf(value, forms[i].format, &tm.tm_mday, month, &year,
+			       &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &end);
 		if (forms[i].short_year)
 			year = full_year(year, now);
 	}
 	tm.tm_mon = month_of(month);
 	tm.tm_year = year - YEAR_MIN;
-	if (end == 0 || value[end] || tm.tm_mon < 0 || year < YEAR_MIN || year > YEAR_MAX ||
-	    tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 ||
-	    tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+	if (end == 0 || value[end] || tm.tm_mon < 0 || year < YEAR_MIN ||
+	    year > YEAR_MAX || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 ||
+	    tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 ||
+	    tm.tm_sec > 60)
 		return false;
 	*ret = timegm(&tm);
 	return true;

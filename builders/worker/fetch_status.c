@@ -13,14 +13,17 @@ static const struct {
 	unsigned int status;
 	const char *text, *mend;
 } statuses[] = {
-	{ 401, "the server wants credentials", "fetch takes public files only: use another URL" },
-	{ 403, "forbidden", "only public files can be fetched: check the URL, or use another one" },
+	{ 401, "the server wants credentials",
+	  "fetch takes public files only: use another URL" },
+	{ 403, "forbidden",
+	  "only public files can be fetched: check the URL, or use another one" },
 	{ 404, "not found", "check the URL" },
 	{ 407, "the proxy wants credentials", "put them into https_proxy" },
 	{ 408, "the server waited too long", again_later },
 	{ 410, "gone", "the server says that it will not come back: use another URL" },
 	{ 416, "no such range", again_later },
-	{ 429, "too many requests", "try again later: the server limits how often it is asked" },
+	{ 429, "too many requests",
+	  "try again later: the server limits how often it is asked" },
 	{ 500, "the server has an error", again_later },
 	{ 502, "a bad gateway", again_later },
 	{ 503, "the service is unavailable", again_later },

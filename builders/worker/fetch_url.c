@@ -15,7 +15,8 @@
 #define SHOWN_MAX 400	/* bytes of a URL in a message */
 #define PORT_MAX 65535
 
-static const char alnum[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+static const char alnum[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /* "HOST[:PORT]" of `length` bytes. */
 static const char *authority_refusal(const char *authority, size_t length)
@@ -55,7 +56,8 @@ const char *url_refusal(const char *url)
 	if (strlen(url) > URL_LENGTH_MAX)
 		return "is too long";
 	for (const char *at = url; *at; at++)
-		if ((unsigned char)*at <= 0x20 || (unsigned char)*at >= 0x7f || *at == '\\')
+		if ((unsigned char)*at <= 0x20 || (unsigned char)*at >= 0x7f ||
+		    *at == '\\')
 			return "has a character that no URL has";
 	url += strlen(SCHEME);
 	return authority_refusal(url, strcspn(url, "/?#"));
@@ -219,7 +221,8 @@ static bool ipv4_is_local(uint32_t address)
 
 static uint32_t four_bytes(const uint8_t *at)
 {
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 |
+	       at[3];
 }
 
 static bool ipv6_is_local(const uint8_t a[16])

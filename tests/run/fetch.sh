@@ -30,4 +30,14 @@ for name in good other; do
 done
 # no proxy of the machine may stand between the test and its server
 unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
-PYTHONDONTWRITEBYTECODE=1 timeout 100 /usr/bin/python3 "$here/fetch_cases.py" "$probe" "$dir"
+
+# in a network of its own, where it can be had: with an address that stands for the world outside
+own_network='ip link set lo up && ip address add 198.51.100.7/32 dev lo'
+if unshare -rn sh -c "$own_network" 2>/dev/null; then
+	export FETCH_OWN_NETWORK=1
+	set -- unshare -rn sh -c "$own_network"' && exec "$@"' sh
+else
+	set --
+fi
+PYTHONDONTWRITEBYTECODE=1 "$@" \
+	timeout 100 /usr/bin/python3 "$here/fetch_cases.py" "$probe" "$dir"

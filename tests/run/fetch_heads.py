@@ -1,6 +1,7 @@
 """Cases of fetch.sh: heads. Status codes, redirects, encodings, trust, the disk."""
 import email.utils
 import gzip
+import os
 import resource
 import shutil
 import signal
@@ -291,6 +292,36 @@ def proxy(t, how):
     t.left(b"")
     t.good(env={**env, "no_proxy": "127.0.0.1"}, requests=2)
     assert len(relay.heads) == connections, relay.heads
+
+
+@case
+def public_to_local(t):
+    """A server outside may not point us at what only we can reach; one inside may.
+
+    198.51.100.7 (RFC 5737: documentation) stands for the world outside. It exists only when
+    fetch.sh could have a network of its own.
+    """
+    if not os.environ.get("FETCH_OWN_NETWORK"):
+        print("skipped public_to_local: no network namespace")
+        return
+    outside = Server(DIR + "/good.crt", DIR + "/good.key", address="198.51.100.7")
+
+    def to(target):
+        return lambda request, reply: reply.head("302 X", Location=target, Content_Length=0)
+
+    t.answer(lambda request, reply: reply.serve(request, DATA))
+    outside.add("to_local", to(t.url()))
+    outside.add("to_public", to("https://198.51.100.7:%d/end" % outside.port))
+    outside.add("end", lambda request, reply: reply.serve(request, DATA))
+    server.add("to_outside", to("https://198.51.100.7:%d/to_local" % outside.port))
+    server.add("to_end", to("https://198.51.100.7:%d/end" % outside.port))
+    here, there = "https://127.0.0.1:%d/" % server.port, "https://198.51.100.7:%d/" % outside.port
+    for start in (there + "to_local", here + "to_outside"):
+        t.bad("fetch.failed", "a public server redirects to an address of a local network",
+              url=start, requests=0)
+    for start in (there + "to_public", here + "to_end"):
+        t.left(b"")
+        t.good(url=start, requests=0)
 
 
 # --- this side -------------------------------------------------------------------------------

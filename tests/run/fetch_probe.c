@@ -3,8 +3,8 @@
  *
  *	fetch_probe URL SHA256-HEX BYTES FILE CA-FILE
  *
- * CA-FILE "-": the system's. Prints one line, "done BYTES" or "error CLASS: MESSAGE | MEND", after a
- * line "wait MS" for every wait between tries; it waits at most a twentieth of a second for each.
+ * CA-FILE "-": the system's. Prints a line "wait MS" for every wait between tries (it waits at
+ * most a twentieth of a second for each), then "done BYTES" or "error CLASS: MESSAGE | MEND".
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,7 +19,8 @@
 
 #define WAIT_MAX_NS 50000000l
 
-int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *rest)
+int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time,
+		    struct timespec *rest)
 {
 	struct timespec shorter = *time;
 

@@ -50,7 +50,8 @@ START_TEST(test_head)
 END_TEST
 
 static const char *const status_lines[] = {
-	"HTTP/1.1", "HTTP/1.1 ", "HTTP/1.1 2", "HTTP/1.1 20", "HTTP/1.1 2x0 OK", "HTTP/1.1 -20",
+	"HTTP/1.1",    "HTTP/1.1 ",	  "HTTP/1.1 2",
+	"HTTP/1.1 20", "HTTP/1.1 2x0 OK", "HTTP/1.1 -20",
 };
 
 START_TEST(test_bad_status)
@@ -64,7 +65,8 @@ END_TEST
 
 START_TEST(test_broken)
 {
-	_cleanup_(http_reply_done) struct http_reply twice = { 0 }, nul = { 0 }, large = { 0 };
+	_cleanup_(http_reply_done) struct http_reply twice = { 0 }, nul = { 0 },
+						     large = { 0 };
 	_cleanup_(http_reply_done) struct http_reply endless = { 0 };
 	_cleanup_free_ char *line = xmalloc(HTTP_VALUE_MAX + 20);
 	int head = sprintf(line, "ETag:");
@@ -134,8 +136,8 @@ START_TEST(test_content_range)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct http_range range = { 7, 7, 7 };
 
-		ck_assert_msg(http_content_range(rows[i].value, &range) == rows[i].good, "%s",
-			      rows[i].value);
+		ck_assert_msg(http_content_range(rows[i].value, &range) == rows[i].good,
+			      "%s", rows[i].value);
 		if (!rows[i].good)
 			continue;
 		ck_assert_uint_eq(range.first, rows[i].want.first);
@@ -242,11 +244,14 @@ START_TEST(test_validator)
 		{ "\"a\rX: y\"", NULL, NULL, NULL },
 		{ NULL, NULL, NULL, NULL },
 		/* a weak tag tells that the date is no better */
-		{ "W/\"a\"", "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 09:49:37 GMT", NULL },
+		{ "W/\"a\"", "Sun, 06 Nov 1994 08:49:37 GMT",
+		  "Sun, 06 Nov 1994 09:49:37 GMT", NULL },
 		{ NULL, "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:37 GMT",
 		  "Sun, 06 Nov 1994 08:49:37 GMT" },
-		{ NULL, "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:36 GMT", NULL },
-		{ NULL, "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 07:50:36 GMT", NULL },
+		{ NULL, "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:36 GMT",
+		  NULL },
+		{ NULL, "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 07:50:36 GMT",
+		  NULL },
 		{ NULL, "Sun, 06 Nov 1994 08:49:37 GMT", NULL, NULL },
 		{ NULL, "yesterday", "Sun, 06 Nov 1994 08:50:37 GMT", NULL },
 	};
@@ -281,10 +286,13 @@ START_TEST(test_status)
 	char page[4000];
 
 	ck_assert(status_is_redirect(301) && status_is_redirect(308));
-	ck_assert(!status_is_redirect(300) && !status_is_redirect(304) && !status_is_redirect(305));
+	ck_assert(!status_is_redirect(300) && !status_is_redirect(304) &&
+		  !status_is_redirect(305));
 	ck_assert(!status_is_redirect(306) && !status_is_redirect(200));
-	ck_assert(status_is_passing(408) && status_is_passing(429) && status_is_passing(599));
-	ck_assert(!status_is_passing(404) && !status_is_passing(600) && !status_is_passing(200));
+	ck_assert(status_is_passing(408) && status_is_passing(429) &&
+		  status_is_passing(599));
+	ck_assert(!status_is_passing(404) && !status_is_passing(600) &&
+		  !status_is_passing(200));
 
 	ck_assert_int_eq(status_error(404, NULL, &err), -1);
 	ck_assert_str_eq(err.msg, "not found (404)");

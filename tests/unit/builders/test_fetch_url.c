@@ -16,14 +16,41 @@ static const char *const good[] = {
 };
 
 static const char *const bad[] = {
-	"", "example.org", "http://example.org/", "file:///etc/passwd", "https:/example.org",
-	"https:example.org", "https://", "https:///path", "https://?q", "https://user@host/",
-	"https://user:password@host/", "https://@host/", "https://host:0/", "https://host:65536/",
-	"https://host:/", "https://host:8o/", "https://host:+1/", "https://host:01/",
-	"https://host\\evil/", "https://host/a b", "https://host/a\tb", "https://host/a\r\nX: y",
-	"https://host/\x7f", "https://h\xc3\xb6st/", "https://[::1/", "https://[]/",
-	"https://[::1]x/", "https://[fe80::1%25eth0]/", "https://ho%73t/", "https://-o/",
-	"https://.h/", "https://a b/", " https://host/", "gopher://host/", "https//host",
+	"",
+	"example.org",
+	"http://example.org/",
+	"file:///etc/passwd",
+	"https:/example.org",
+	"https:example.org",
+	"https://",
+	"https:///path",
+	"https://?q",
+	"https://user@host/",
+	"https://user:password@host/",
+	"https://@host/",
+	"https://host:0/",
+	"https://host:65536/",
+	"https://host:/",
+	"https://host:8o/",
+	"https://host:+1/",
+	"https://host:01/",
+	"https://host\\evil/",
+	"https://host/a b",
+	"https://host/a\tb",
+	"https://host/a\r\nX: y",
+	"https://host/\x7f",
+	"https://h\xc3\xb6st/",
+	"https://[::1/",
+	"https://[]/",
+	"https://[::1]x/",
+	"https://[fe80::1%25eth0]/",
+	"https://ho%73t/",
+	"https://-o/",
+	"https://.h/",
+	"https://a b/",
+	" https://host/",
+	"gopher://host/",
+	"https//host",
 };
 
 START_TEST(test_good)
@@ -119,7 +146,8 @@ static const struct {
 START_TEST(test_resolve)
 {
 	const char *why = NULL;
-	_cleanup_free_ char *url = url_resolve(resolved[_i].base, resolved[_i].location, &why);
+	_cleanup_free_ char *url = url_resolve(resolved[_i].base, resolved[_i].location,
+					       &why);
 
 	ck_assert_pstr_eq(url, resolved[_i].want);
 	ck_assert(!url == (why != NULL));
@@ -155,17 +183,51 @@ END_TEST
 START_TEST(test_local)
 {
 	static const char *const local[] = {
-		"127.0.0.1", "127.255.255.255", "0.0.0.0", "10.1.2.3", "172.16.0.1",
-		"172.31.255.255", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1",
-		"255.255.255.255", "::1", "::", "fe80::1", "fd00::1", "fc00::1", "ff02::1",
-		"::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::a00:1",
-		"2002:7f00:1::1", "fec0::1",
+		"127.0.0.1",
+		"127.255.255.255",
+		"0.0.0.0",
+		"10.1.2.3",
+		"172.16.0.1",
+		"172.31.255.255",
+		"192.168.1.1",
+		"169.254.169.254",
+		"100.64.0.1",
+		"224.0.0.1",
+		"255.255.255.255",
+		"::1",
+		"::",
+		"fe80::1",
+		"fd00::1",
+		"fc00::1",
+		"ff02::1",
+		"::ffff:127.0.0.1",
+		"::ffff:10.0.0.1",
+		"::127.0.0.1",
+		"64:ff9b::a00:1",
+		"2002:7f00:1::1",
+		"fec0::1",
 	};
 	static const char *const not_local[] = {
-		"8.8.8.8", "172.15.255.255", "172.32.0.1", "192.167.1.1", "192.169.0.1", "11.0.0.1",
-		"126.255.255.255", "128.0.0.1", "169.253.1.1", "100.63.0.1", "100.128.0.1",
-		"223.255.255.255", "2001:db8::1", "2606:4700::1", "::ffff:8.8.8.8",
-		"64:ff9b::808:808", "2002:808:808::1", "host", "", "127.0.0.1.example",
+		"8.8.8.8",
+		"172.15.255.255",
+		"172.32.0.1",
+		"192.167.1.1",
+		"192.169.0.1",
+		"11.0.0.1",
+		"126.255.255.255",
+		"128.0.0.1",
+		"169.253.1.1",
+		"100.63.0.1",
+		"100.128.0.1",
+		"223.255.255.255",
+		"2001:db8::1",
+		"2606:4700::1",
+		"::ffff:8.8.8.8",
+		"64:ff9b::808:808",
+		"2002:808:808::1",
+		"host",
+		"",
+		"127.0.0.1.example",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(local); i++)

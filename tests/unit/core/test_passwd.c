@@ -100,9 +100,20 @@ START_TEST(test_groups_in_order)
 END_TEST
 
 static const char *const bad[] = {
-	"4294967294", "4294967295", "4294967296", "18446744073709551616", "-1", "+0", "0x0", " 0",
-	"0 ", "00", "010", "1000:", ":", ":0", "0:", "0:-1", "0:0:0", "web:4294967296", "web:www:",
-	"nobody", "web:nogroup", "we\nb", "\033[2J", "0\t", "web ", "٣", ".web", "-web",
+	"4294967294",  "4294967295",
+	"4294967296",  "18446744073709551616",
+	"-1",	       "+0",
+	"0x0",	       " 0",
+	"0 ",	       "00",
+	"010",	       "1000:",
+	":",	       ":0",
+	"0:",	       "0:-1",
+	"0:0:0",       "web:4294967296",
+	"web:www:",    "nobody",
+	"web:nogroup", "we\nb",
+	"\033[2J",     "0\t",
+	"web ",	       "٣",
+	".web",	       "-web",
 };
 
 START_TEST(test_bad)
@@ -196,8 +207,8 @@ START_TEST(test_limits)
 	ck_assert_int_eq(resolve("web", text, NULL, &who), -1);
 
 	for (int i = 0; i < JOB_GROUPS_MAX; i++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "g%d:x:%d:web\n", i,
-					 100 + i);
+		used += (size_t)snprintf(text + used, sizeof(text) - used,
+					 "g%d:x:%d:web\n", i, 100 + i);
 	ck_assert_int_eq(resolve("web", passwd, text, &who), 0);
 	ck_assert_uint_eq(who.group_count, JOB_GROUPS_MAX);
 	done(&who);
@@ -219,7 +230,7 @@ START_TEST(test_nul)
 }
 END_TEST
 
-/* What rootfs_open gives in the tests below: sizes of the two files, or -1: absent, -2: refused. */
+/* What rootfs_open gives below: the sizes of the two files; -1: absent, -2: refused. */
 static off_t passwd_size, group_size;
 
 int rootfs_open(const struct rootfs *rootfs, const char *path, struct err *err)
