@@ -95,7 +95,8 @@ static char *expected_scalar(const struct schema_key *key)
 	if (key->words)
 		return join(key->words, " or ");
 	if (key->type == SCHEMA_NUMBER)
-		return xasprintf("%s from %" PRIu64 " to %" PRIu64, value->what, key->min, key->max);
+		return xasprintf("%s from %" PRIu64 " to %" PRIu64, value->what, key->min,
+				 key->max);
 	if (key->type == SCHEMA_SIZE)
 		return xasprintf("%s, at least %" PRIu64 " bytes", value->what, key->min);
 	return xstrdup(value->what);
@@ -310,8 +311,8 @@ static int check_required(struct checker *c, const struct yaml_node *map, const 
 	for (const struct schema_key *key = schema_keys; key->name; key++) {
 		if (!key->required || strcmp(key->object, object) || yaml_get(map, key->name))
 			continue;
-		place_fail(c->err, c->file, map->place, ERR_SPEC_MISSING, "the key \"%s\" is missing",
-			   key->name);
+		place_fail(c->err, c->file, map->place, ERR_SPEC_MISSING,
+			   "the key \"%s\" is missing", key->name);
 		return err_mend(c->err, "%s: %s", key->name, key->help);
 	}
 	return 0;

@@ -2,8 +2,8 @@
  * The language of duet.yaml as one table: every key with its type, range, default and a line of
  * help. The table drives the checker, the JSON Schema and the key reference of the manual page.
  *
- * Keys stand in objects, named "image", "target", ... An object of a family, such as "step.copy", is
- * told from the others of "step" by the one key that bears its name ("copy").
+ * Keys stand in objects, named "image", "target", ... An object of a family, such as "step.copy",
+ * is told from the others of "step" by the one key that bears its name ("copy").
  */
 #ifndef DUET_CORE_SCHEMA_H
 #define DUET_CORE_SCHEMA_H

@@ -147,7 +147,8 @@ static const struct schema_value values[SCHEMA_TYPE_COUNT] = {
 			      " \"pattern\": \"^([0-9]+|([0-9]+(ms|s|m|h|d))+)$\"}" },
 	[SCHEMA_MODE] = { "a mode such as 0644", check_mode,
 			  "write octal digits as chmod takes them, without a prefix",
-			  "{\"type\": [\"string\", \"integer\"], \"pattern\": \"^0?[0-7]{1,4}$\"}" },
+			  "{\"type\": [\"string\", \"integer\"],"
+			  " \"pattern\": \"^0?[0-7]{1,4}$\"}" },
 	[SCHEMA_OWNER] = { "UID or UID:GID in numbers", check_owner,
 			   "names are not looked up while building: write numbers, as 33:33",
 			   "{\"type\": [\"string\", \"integer\"],"

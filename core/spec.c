@@ -221,7 +221,8 @@ int spec_parse(struct spec *ret, const char *file, const char *dir, const char *
 	if (schema_check(&root, file, err) < 0)
 		return -1;
 	target = yaml_get(&root, "target");
-	if (read_name(&r, &root, &spec) < 0 || read_image(&r, yaml_get(&root, "image"), &spec) < 0 ||
+	if (read_name(&r, &root, &spec) < 0 ||
+	    read_image(&r, yaml_get(&root, "image"), &spec) < 0 ||
 	    read_on(&r, yaml_get(&root, "on"), &spec) < 0)
 		return -1;
 	if (target && spec_read_target(&r, target, &spec.target) < 0)

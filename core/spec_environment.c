@@ -90,7 +90,8 @@ static int add_line(struct spec_reader *r, const char *file, unsigned int number
 	if (!value || !parse_is_env_name(name) || strpbrk(name, " \t")) {
 		place_fail(r->err, file, (struct place){ number, 1 }, ERR_SPEC_VALUE,
 			   "expected NAME=VALUE or a comment");
-		return err_mend(r->err, "no blanks around NAME, no \"export\", no quotes to take off");
+		return err_mend(r->err,
+				"no blanks around NAME, no \"export\", no quotes to take off");
 	}
 	if (ret->count >= SCHEMA_ITEMS_MAX && !strv_getenv(ret, name))
 		return place_fail(r->err, file, (struct place){ number, 1 }, ERR_SPEC_LIMIT,

@@ -1,4 +1,4 @@
-/* Values of a spec that need more than their text: variables, host paths, pairs. For core/spec*.c. */
+/* Values of a spec that need more than their text: variables, host paths, pairs. */
 #ifndef DUET_CORE_SPEC_VALUES_H
 #define DUET_CORE_SPEC_VALUES_H
 
@@ -24,7 +24,7 @@ int spec_expand(struct spec_reader *r, const struct schema_key *key, const struc
 /* The value of `name` in a map of `object`, expanded; NULL when it is absent. Owned. */
 int spec_text(struct spec_reader *r, const struct yaml_node *map, const char *object,
 	      const char *name, char **ret);
-/* Absolute and without "." and doubled slashes; ".." stays, for a link may come before it. Owned. */
+/* Absolute, without "." and doubled slashes; ".." stays, for a link may come before it. Owned. */
 int spec_host_path(struct spec_reader *r, const struct schema_key *key,
 		   const struct yaml_node *node, const char *text, char **ret);
 /* One of the two results is set: the URL, or the path of the host. */

@@ -324,7 +324,9 @@ int yaml_parse(struct yaml_node *ret, const char *file, const char *text, size_t
 	       const struct yaml_limits *limits, struct err *err)
 {
 	_cleanup_(yaml_done) struct yaml_node root = { 0 };
-	struct reader r = { .file = file, .text = text, .size = size, .limits = limits, .err = err };
+	struct reader r = {
+		.file = file, .text = text, .size = size, .limits = limits, .err = err,
+	};
 	int result;
 
 	if (check_text(&r) < 0)
