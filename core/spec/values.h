@@ -2,7 +2,7 @@
 #ifndef DUET_CORE_SPEC_VALUES_H
 #define DUET_CORE_SPEC_VALUES_H
 
-#include "core/schema.h"
+#include "core/spec/schema.h"
 #include "core/spec.h"
 #include "core/yaml.h"
 

@@ -1,5 +1,5 @@
 /* The keys `target` and `image.config` of a spec. */
-#include "core/spec_values.h"
+#include "core/spec/values.h"
 
 #include <string.h>
 

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "builders/worker/fetch_http.h"
+#include "builders/worker/fetch/http.h"
 
 struct transport;	/* libcurl's handle: keeps connections over several requests */
 

@@ -1,5 +1,5 @@
 /* The file that is fetched: see fetch_file.h. */
-#include "builders/worker/fetch_file.h"
+#include "builders/worker/fetch/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* URLs of fetch: see fetch_url.h. */
-#include "builders/worker/fetch_url.h"
+#include "builders/worker/fetch/url.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
 /* Values of a spec: see spec_values.h. */
-#include "core/spec_values.h"
+#include "core/spec/values.h"
 
 #include <string.h>
 

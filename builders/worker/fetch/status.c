@@ -1,5 +1,5 @@
 /* Status codes: see fetch_status.h. */
-#include "builders/worker/fetch_status.h"
+#include "builders/worker/fetch/status.h"
 
 #include <stddef.h>
 

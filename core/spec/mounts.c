@@ -1,5 +1,5 @@
 /* target.mounts: "SRC:DST[:ro|:rw]", {bind: ...}, {tmpfs: ...}. */
-#include "core/spec_values.h"
+#include "core/spec/values.h"
 
 #include <stdlib.h>
 #include <string.h>

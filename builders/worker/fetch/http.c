@@ -1,5 +1,5 @@
 /* Heads of HTTP answers: see fetch_http.h. */
-#include "builders/worker/fetch_http.h"
+#include "builders/worker/fetch/http.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -15,9 +15,9 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "builders/worker/fetch_run.h"
-#include "builders/worker/fetch_status.h"
-#include "builders/worker/fetch_url.h"
+#include "builders/worker/fetch/run.h"
+#include "builders/worker/fetch/status.h"
+#include "builders/worker/fetch/url.h"
 #include "core/mem.h"
 
 static void run_done(struct run *run)

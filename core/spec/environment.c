@@ -1,5 +1,5 @@
 /* Environments and labels of a spec: maps, lists of NAME=VALUE, files of such lines. */
-#include "core/spec_values.h"
+#include "core/spec/values.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* The checker of duet.yaml: see schema.h. */
-#include "core/schema.h"
+#include "core/spec/schema.h"
 
 #include <inttypes.h>
 #include <string.h>

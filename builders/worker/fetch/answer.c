@@ -8,9 +8,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "builders/worker/fetch_http.h"
-#include "builders/worker/fetch_run.h"
-#include "builders/worker/fetch_status.h"
+#include "builders/worker/fetch/http.h"
+#include "builders/worker/fetch/run.h"
+#include "builders/worker/fetch/status.h"
 #include "core/mem.h"
 #include "core/parse.h"
 

@@ -10,8 +10,8 @@
 #include "core/fs.h"
 #include "core/parse.h"
 #include "core/path.h"
-#include "core/schema.h"
-#include "core/spec_values.h"
+#include "core/spec/schema.h"
+#include "core/spec/values.h"
 #include "core/str.h"
 #include "core/yaml.h"
 

@@ -5,8 +5,8 @@
  * Keys stand in objects, named "image", "target", ... An object of a family, such as "step.copy",
  * is told from the others of "step" by the one key that bears its name ("copy").
  */
-#ifndef DUET_CORE_SCHEMA_H
-#define DUET_CORE_SCHEMA_H
+#ifndef DUET_CORE_SPEC_SCHEMA_H
+#define DUET_CORE_SPEC_SCHEMA_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "builders/worker/fetch.h"
-#include "builders/worker/fetch_curl.h"
-#include "builders/worker/fetch_file.h"
+#include "builders/worker/fetch/curl.h"
+#include "builders/worker/fetch/file.h"
 #include "core/str.h"
 
 /* What comes after a try, or after a part of it. */

@@ -1,12 +1,12 @@
 /* One GET: see fetch_curl.h. */
-#include "builders/worker/fetch_curl.h"
+#include "builders/worker/fetch/curl.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "builders/worker/fetch_url.h"
+#include "builders/worker/fetch/url.h"
 #include "config.h"
 #include "core/mem.h"
 #include "core/str.h"

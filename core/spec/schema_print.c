@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/json.h"
-#include "core/schema.h"
+#include "core/spec/schema.h"
 #include "core/spec.h"
 #include "core/str.h"
 

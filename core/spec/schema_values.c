@@ -6,7 +6,7 @@
 #include "core/mem.h"
 #include "core/parse.h"
 #include "core/path.h"
-#include "core/schema.h"
+#include "core/spec/schema.h"
 
 #define USER_NAME_MAX 64	/* bytes */
 

@@ -1,6 +1,6 @@
 /* The table of all keys of duet.yaml: see schema.h. Objects in the order of the manual page. */
 #include "core/job.h"
-#include "core/schema.h"
+#include "core/spec/schema.h"
 #include "core/spec.h"
 
 static const char *const source_words[] = { "scratch", NULL };
