@@ -141,6 +141,10 @@ settings() {
 	is "$who: host name" "$(run hostname </dev/null)" box
 	is "$who: localhost has an address" "$(run sh -c 'getent hosts localhost >/dev/null; echo $?' </dev/null)" 0
 	spec
+	spec '  container: {writes: disk}'
+	is "$who: writes to the disk" "$(run sh -c 'echo x >/new; rm -r /usr/share/doc; mv /usr/share/man /m; cat /new; ls -d /m' </dev/null | tr '\n' ' ')" 'x /m '
+	is "$who: and they are removed" "$(ls "$store/v1/tmp" | wc -l)" 0
+	spec
 	is "$who: writes do not stay" "$(run sh -c 'touch /mark; ls /mark' </dev/null; run sh -c 'ls /mark 2>/dev/null' </dev/null)" /mark
 }
 
