@@ -106,6 +106,16 @@ static int visit_shard(void *data, int dir, const char *name)
 	return store_each(dir, name, visit_blob, check, check->err);
 }
 
+/* 0 for what the disk could not give (damage as well), -1 for other failures. */
+static int read_failed(struct check *check, bool *ret_damaged)
+{
+	if (check->err->code != -EIO)
+		return -1;
+	err_done(check->err);
+	*ret_damaged = true;
+	return 0;
+}
+
 /* A layer that a reference says to have a blob. */
 static int check_layer(struct check *check, const struct store_layer *layer)
 {
@@ -135,6 +145,8 @@ static int visit_step(void *data, int dir, const char *name)
 	int found = store_step_read(check->store, name, &layer, &torn, check->err);
 
 	if (found < 0)
+		found = read_failed(check, &torn);
+	if (found < 0)
 		return -1;
 	if (found == 0)
 		return torn ? drop_file(check, dir, name, xasprintf("step %s", name),
@@ -150,6 +162,8 @@ static int visit_image(void *data, int dir, const char *name)
 	bool torn;
 	int found = store_image_read(check->store, name, &image, &torn, check->err);
 
+	if (found < 0)
+		found = read_failed(check, &torn);
 	if (found < 0)
 		return -1;
 	if (found == 0)
@@ -170,6 +184,8 @@ static int compare_list(struct check *check, int folder, const char *file, const
 	int whole = record_read(folder, file, STORE_SUM_BYTES_MAX, "list", key, &recorded, &torn,
 				check->err);
 
+	if (whole < 0)
+		whole = read_failed(check, &torn);
 	if (whole < 0)
 		return -1;
 	if (whole == 0 && !torn)
@@ -232,13 +248,15 @@ static int check_tree(struct check *check, int trees, const char *key, struct st
 	_cleanup_close_ int folder = openat(trees, key, flags), use = -1, tree = -1;
 	struct store_layer layer;
 	struct digest digest;
-	bool is_chain;
+	bool is_chain, torn;
 
 	if (folder < 0 || !store_key_parse(key, &digest, &is_chain)) {
 		str_add(text, "not a tree");
 		return 0;
 	}
 	found = store_tree_record(folder, key, &use, &layer, check->err);
+	if (found < 0)
+		found = read_failed(check, &torn);
 	if (found < 0)
 		return -1;
 	tree = openat(folder, "tree", flags);

@@ -30,6 +30,7 @@ int store_fail(struct err *err, int errnum, const char *fmt, ...)
 		err_mend(err, "make room (`duet gc`), or name another store with --store DIR");
 	else if (errnum == EROFS || errnum == EACCES || errnum == EPERM)
 		err_mend(err, "name a store that you may write with --store DIR");
+	errno = errnum;
 	return -1;
 }
 
@@ -97,7 +98,7 @@ static int part_new(struct store *store, struct err *err)
 		snprintf(path, sizeof(path), "tmp/%s.part", id);
 		fd = openat(store->dir, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 			    0600);
-		if (fd < 0)
+		if (fd < 0 || fchmod(fd, 0600) < 0)
 			return store_fail(err, errno, "make a file in the store");
 		if (flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0)
 			return store_fail(err, errno, "lock %s", path);

@@ -37,7 +37,7 @@ void store_reserve(struct store *store);
 
 /* --- file.c --- */
 
-/* err_sys with class store.failed, and a mend for full and read-only disks. */
+/* err_sys with class store.failed, and a mend for full and read-only disks; errno is `errnum`. */
 int store_fail(struct err *err, int errnum, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Opens (O_RDONLY) the folder `path` below v1/; makes what is missing, durably. */
@@ -126,8 +126,8 @@ int store_tree_record(int folder, const char *key, int *ret_use, struct store_la
 
 /*
  * Writes the sealed list of all that is in `tree`: a line each, sorted, with the sha256 of regular
- * files when `content`; then what cannot be read leaves the list without a seal (a damaged disk is
- * what a check looks for), else it is an error. Runs in the id map where owners need it.
+ * files when `content`; then what the disk cannot give leaves the list without a seal (that is what
+ * a check looks for), else it is an error. Runs in the id map where owners need it.
  */
 int store_list_write(struct store *store, int tree, int out, const char *key, bool content,
 		     struct err *err);

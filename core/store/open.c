@@ -163,7 +163,7 @@ static int make_layout(struct store *store, struct err *err)
 	if (tag(store, dir, err) < 0)
 		return -1;
 	store->lock = openat(store->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (store->lock < 0)
+	if (store->lock < 0 || fchmod(store->lock, 0600) < 0)
 		return store_fail(err, errno, "make the lock of store %s", store->path);
 	return store_sync(dir, store->path, err);
 }
