@@ -66,9 +66,15 @@ static const char *blob_fault(struct check *check, int dir, const char *name,
 	struct digest found;
 	struct stat st;
 
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		*ret_failed = !store_is_damage(errno);
+		if (*ret_failed)
+			store_fail(check->err, errno, "open it");
+		return "cannot be opened";
+	}
 	*ret_failed = false;
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return "not a file that can be read";
+	if (!S_ISREG(st.st_mode))
+		return "not a file";
 	if ((st.st_mode & 07777) != 0444)
 		(void)fchmod(fd, 0444);
 	if (check->hash_blob(fd, &found, check->err) < 0) {
@@ -206,7 +212,7 @@ static void write_sum(struct check *check, int folder, int out)
 
 	if (dir >= 0 && fs_read_fd(out, "list", STORE_SUM_BYTES_MAX, &text.text, &text.length,
 				   &ignored) == 0)
-		(void)store_file_put(check->store, dir, "sum", &text, false, &ignored);
+		(void)store_file_put(check->store, dir, "sum", &text, STORE_PUT_KEEP, &ignored);
 }
 
 /* 1: good, 0: damaged with the differences in `text`, -1. */
@@ -250,6 +256,8 @@ static int check_tree(struct check *check, int trees, const char *key, struct st
 	struct digest digest;
 	bool is_chain, torn;
 
+	if (folder < 0 && !store_is_damage(errno))
+		return store_fail(check->err, errno, "open its folder");
 	if (folder < 0 || !store_key_parse(key, &digest, &is_chain)) {
 		str_add(text, "not a tree");
 		return 0;
@@ -260,6 +268,8 @@ static int check_tree(struct check *check, int trees, const char *key, struct st
 	if (found < 0)
 		return -1;
 	tree = openat(folder, "tree", flags);
+	if (tree < 0 && !store_is_damage(errno))
+		return store_fail(check->err, errno, "open it");
 	if (found == 0 || tree < 0) {
 		str_add(text, found == 0 ? "its record is not whole" : "its folder is missing");
 		return 0;

@@ -105,13 +105,6 @@ static int read_failed(struct walk *walk, int errnum, const char *what, const ch
 	return store_fail(walk->err, errnum, "%s %s", what, shown);
 }
 
-/* The disk's fault, not a want of descriptors or memory. */
-static bool is_damage(int errnum)
-{
-	return errnum == EIO || errnum == EUCLEAN || errnum == EBADMSG || errnum == EILSEQ ||
-	       errnum == ENODATA || errnum == ENOENT;
-}
-
 static int hash_content(struct walk *walk, int dir, struct entry *entry)
 {
 	_cleanup_close_ int fd = openat(dir, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
@@ -293,7 +286,7 @@ static int list_direct(const struct list_job *job, struct err *err)
 	str_add(&walk.shown, "");
 	sha256_init(&walk.hash);
 	result = walk_tree(&walk, job->key);
-	if (result < 0 && job->content && is_damage(walk.read_errno)) {
+	if (result < 0 && job->content && store_is_damage(walk.read_errno)) {
 		err_done(err);
 		result = 0;
 	}

@@ -140,7 +140,7 @@ static int tag(struct store *store, int dir, struct err *err)
 	_cleanup_(str_done) struct str content = { 0 };
 
 	str_add(&content, text);
-	return store_file_put(store, dir, "CACHEDIR.TAG", &content, false, err);
+	return store_file_put(store, dir, "CACHEDIR.TAG", &content, STORE_PUT_KEEP, err);
 }
 
 /* Makes all that is missing, `lock` last. Several processes may do so at once. */

@@ -265,7 +265,7 @@ int store_step_set(struct store *store, const struct digest *key, const struct s
 	record_begin(&text, "step", hex);
 	record_layer(&text, layer);
 	record_end(&text);
-	if (store_file_put(store, dir, hex, &text, true, err) < 0)
+	if (store_file_put(store, dir, hex, &text, STORE_PUT_REPLACE, err) < 0)
 		return err_wrap(err, "record step %.12s", hex);
 	return 0;
 }
