@@ -1,6 +1,6 @@
 /*
- * Builders: each kind of source and step. A builder makes sure that a step's layer is in the store;
- * builders/builders.c walks a plan and gives the rootfs.
+ * Builders: each kind of source and step. A builder says what its input is and makes the step's
+ * blob; builders/builders.c walks a plan, unpacks what is missing and gives the rootfs.
  */
 #ifndef DUET_BUILDERS_BUILDER_H
 #define DUET_BUILDERS_BUILDER_H
@@ -16,22 +16,39 @@ struct build {
 	const struct plan *plan;	/* borrowed */
 };
 
+/* A step's blob, open for unpacking. */
+struct build_blob {
+	int fd;			/* owned; O_RDONLY */
+	uint64_t bytes;		/* 0: unknown */
+	bool has_expected;	/* not verified yet: unpacking must give this digest */
+	struct digest expected;
+	bool in_store;		/* the store keeps it */
+	bool allow_xz;
+};
+
 struct builder {
 	const char *name;	/* the key in the spec: "archive", "copy" */
-	/* The digest of the step's input (a local file, a context): before the plan is made. */
+	/* The digest of the step's input, needed before there can be a plan. */
 	int (*resolve)(struct store *store, const struct source *source, const struct step *step,
 		       struct digest *ret, struct err *err);
-	/*
-	 * Makes the step's blob available and its layer known: *ret is filled, an open blob (or -1 when
-	 * the layer is in the store as a tree already) is given for unpacking.
-	 */
-	int (*open)(struct build *build, const struct plan_step *step, struct store_layer *ret,
-		    int *ret_blob, struct err *err);
+	/* Makes or finds the step's blob. */
+	int (*open)(struct build *build, const struct plan_step *step, struct build_blob *ret,
+		    struct err *err);
 };
+
+extern const struct builder archive_builder, directory_builder, copy_builder;
 
 /* Looks up the inputs of a spec and makes the plan. */
 int builders_plan(struct store *store, const struct spec *spec, struct plan *ret, struct err *err);
-/* Builds what is missing; the rootfs has every layer open and in use. */
+/*
+ * Builds what is missing and writes the image's reference; the rootfs has every layer open and in
+ * use. When it returns 0, all of it is durable.
+ */
 int builders_build(struct build *build, struct rootfs *ret, struct err *err);
+
+/* pack.c: runs a pack request whose result becomes a blob of the store, and opens that. */
+struct worker_request;
+int builder_pack(struct store *store, struct worker_request *request, int input, const char *what,
+		 struct build_blob *ret, struct err *err);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * A spec: duet.yaml, typed, checked and immutable once loaded. `spec_load` reads the file once, the
- * key table (core/schema.h) checks it, and every refusal says file:line:column, what was expected
+ * key table (core/spec/schema.h) checks it, and every refusal says file:line:column, what was expected
  * and the nearest known key. Relative paths of the host are made absolute against the spec's folder;
  * ${NAME} is put in where the language allows it.
  */
@@ -10,16 +10,14 @@
 #include "core/digest.h"
 #include "core/err.h"
 #include "core/job.h"
+#include "core/place.h"
 
-#define SPEC_FILE_MAX (1024 * 1024)	/* bytes of duet.yaml */
+#define SPEC_FILE_MAX (1024 * 1024)	/* bytes of duet.yaml, and of an env_file */
 #define SPEC_DEPTH_MAX 64		/* nested collections */
 #define SPEC_NODES_MAX 100000		/* scalars and collections */
 #define SPEC_STEPS_MAX 256
-
-struct place {
-	unsigned int line;	/* from 1; 0: not from the file */
-	unsigned int column;	/* from 1, in characters */
-};
+#define SPEC_EXPANDED_MAX (1024 * 1024)	/* bytes of all texts with a ${NAME} in them, filled in */
+#define SPEC_URL_MAX 4096		/* bytes */
 
 enum source_kind { SOURCE_SCRATCH, SOURCE_ARCHIVE, SOURCE_DIRECTORY };
 
@@ -46,9 +44,9 @@ struct step {
 	struct digest sha256;
 	uint32_t strip;		/* leading components taken off; 0 to 64 */
 	/* both */
-	char *to;		/* absolute inside */
+	char *to;		/* absolute inside, clean; of a copy "/" at the end is kept */
 	/* copy */
-	uint32_t owner_uid;	/* owner: UID[:GID]; 0:0 unless said */
+	uint32_t owner_uid;	/* owner: UID[:GID], GID is UID unless said; 0:0 without owner */
 	uint32_t owner_gid;
 	bool has_mode;
 	uint32_t mode;		/* of files; folders get x where there is r */
@@ -65,7 +63,8 @@ struct target {
 	enum network_kind network;	/* none unless said (nat comes with its runner) */
 	bool read_only;
 	uint64_t timeout_ms;
-	uint64_t capabilities_add;	/* bit masks */
+	/* bit masks; a job has (default & ~drop) | add */
+	uint64_t capabilities_add;
 	uint64_t capabilities_drop;
 	enum seccomp_kind seccomp;
 };

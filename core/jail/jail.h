@@ -13,17 +13,28 @@
 
 struct jail {
 	pid_t pid;
-	int pidfd;	/* owned */
+	int pidfd;	/* owned; readable when the child is dead */
+	int alive;	/* owned; the child sees it close when this process dies before it is armed */
+};
+
+struct jail_entry {
+	/*
+	 * Runs in the new namespaces, already with all capabilities there but still with the caller's
+	 * own ids: the last moment at which files that only the caller may reach can be opened in the
+	 * new mount namespace. May be NULL. Not 0: the child exits with it.
+	 */
+	int (*before)(void *data);
+	int (*enter)(void *data);	/* as uid 0 of the namespace; what it returns is the exit code */
+	void *data;
 };
 
 /*
- * Starts a child in new namespaces (`flags`: CLONE_NEW*, CLONE_NEWUSER is added) and runs `enter` in
- * it once the maps are written, as uid 0 of the namespace with all capabilities there, dumpable off,
- * death tied to the parent. What enter returns is the exit code. `enter` runs in a forked copy of a
- * single-threaded process. Must be called on the main thread.
+ * Starts a child in new namespaces (`flags`: CLONE_NEW*, CLONE_NEWUSER is added) and runs `entry` in
+ * it once the maps are written: not dumpable, its death tied to the caller's. The child is a forked
+ * copy of a single-threaded process. Must be called on the main thread.
  */
-int jail_start(struct jail *ret, const struct idmap *map, uint64_t flags, int (*enter)(void *data),
-	       void *data, struct err *err);
+int jail_start(struct jail *ret, const struct idmap *map, uint64_t flags,
+	       const struct jail_entry *entry, struct err *err);
 /* Waits; the exit code as a shell has it. */
 int jail_wait(struct jail *jail);
 /* Kills with SIGKILL and waits. */

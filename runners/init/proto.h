@@ -83,6 +83,7 @@ struct proto_start {
 	uint32_t group_count;
 	uint32_t strings_length;	/* bytes of all the strings, NULs included */
 	uint16_t rows, columns;		/* with PROTO_START_TTY */
+	uint64_t capabilities;		/* bit N: CAP_N; the job's bounding set */
 };
 
 /* What could not be done; the text behind it names the object ("exec nginx"). */

@@ -1,0 +1,165 @@
+/* duet's side of duet-worker: see client.h. */
+#include "builders/worker/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/jail/jail.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/proc.h"
+
+#define ALL_IDS 4294967295u
+
+/* What the child needs between clone and exec. */
+struct start {
+	int program;	/* duet-worker, readable */
+	int socket;	/* its end */
+	const char *mode;
+};
+
+static const char *const modes[WORKER_OP_END] = {
+	[WORKER_FETCH] = "fetch",	[WORKER_UNPACK] = "unpack",
+	[WORKER_PACK] = "pack",		[WORKER_HASH] = "hash",
+	[WORKER_DIGEST_SOURCE] = "digest",
+};
+
+static int enter(void *data)
+{
+	const struct start *start = data;
+	char *const argv[] = { "duet-worker", (char *)start->mode, NULL };
+	/* proxies are the user's word on how to reach the network; nothing else comes along */
+	static const char *const passed[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+					      "no_proxy", "NO_PROXY",
+					      "SSL_CERT_FILE", NULL };
+	struct strv env = { 0 };
+	int program = fcntl(start->program, F_DUPFD_CLOEXEC, 10);
+
+	strv_add(&env, "LC_ALL=C.UTF-8");
+	for (size_t i = 0; passed[i]; i++)
+		if (getenv(passed[i]))
+			strv_setenv(&env, passed[i], getenv(passed[i]));
+	if (program < 0 || dup2(start->socket, WORKER_FD) < 0)
+		return 125;
+	syscall(SYS_close_range, WORKER_FD + 1, program - 1, 0);
+	syscall(SYS_close_range, program + 1, ~0u, 0);
+	syscall(SYS_execveat, program, "", argv, env.items, AT_EMPTY_PATH);
+	return 125;
+}
+
+static int send_request(int socket, const struct worker_request *request, const int *fds,
+			size_t fd_count, struct err *err)
+{
+	union {
+		char room[CMSG_SPACE(sizeof(int) * (WORKER_LOWER_MAX + 2))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec part = { (void *)request, sizeof(*request) };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	if (fd_count > 0) {
+		struct cmsghdr *head;
+
+		message.msg_control = control.room;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
+		head = CMSG_FIRSTHDR(&message);
+		head->cmsg_level = SOL_SOCKET;
+		head->cmsg_type = SCM_RIGHTS;
+		head->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
+		memcpy(CMSG_DATA(head), fds, sizeof(int) * fd_count);
+	}
+	if (sendmsg(socket, &message, MSG_NOSIGNAL) < 0)
+		return err_sys(err, errno, "send a request to duet-worker");
+	return 0;
+}
+
+/* Reads until the worker is done, has failed, or is gone. */
+static int take_replies(int socket, const char *what, struct worker_reply *ret, struct err *err)
+{
+	for (;;) {
+		ssize_t got = recv(socket, ret, sizeof(*ret), 0);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got == 0)
+			return err_set(err, ERR_WORKER, "duet-worker ended without an answer");
+		if (got != sizeof(*ret) || ret->version != WORKER_VERSION)
+			return err_set(err, ERR_WORKER, "duet-worker spoke nonsense");
+		ret->msg[sizeof(ret->msg) - 1] = '\0';
+		ret->mend[sizeof(ret->mend) - 1] = '\0';
+		if (ret->message == WORKER_PROGRESS) {
+			log_progress(what, ret->done, ret->total);
+		} else if (ret->message == WORKER_DONE) {
+			return 0;
+		} else if (ret->message == WORKER_FAILED) {
+			err_set(err, ret->code ? ret->code : ERR_WORKER, "%s", ret->msg);
+			return ret->mend[0] ? err_mend(err, "%s", ret->mend) : -1;
+		} else {
+			return err_set(err, ERR_WORKER, "duet-worker spoke nonsense");
+		}
+	}
+}
+
+/* The ids that a worker which reads the caller's own files needs: the caller's. */
+static void own_map(struct idmap *ret)
+{
+	bool root = geteuid() == 0;
+
+	*ret = (struct idmap){ .kind = root ? IDMAP_RANGE : IDMAP_SINGLE, .uid_extents = 1,
+			       .gid_extents = 1 };
+	ret->uids[0] = (struct idmap_extent){ 0, root ? 0 : geteuid(), root ? ALL_IDS : 1 };
+	ret->gids[0] = (struct idmap_extent){ 0, root ? 0 : getegid(), root ? ALL_IDS : 1 };
+}
+
+int worker_run(const struct idmap *map, const struct worker_request *request, const int *fds,
+	       size_t fd_count, const char *what, struct worker_reply *ret, struct err *err)
+{
+	_cleanup_close_ int program = proc_open_own("duet-worker", err), ours = -1, theirs = -1;
+	struct start start = { .program = program, .mode = modes[request->op] };
+	struct jail_entry entry = { .enter = enter, .data = &start };
+	uint64_t flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+	struct idmap own;
+	struct jail jail;
+	int pair[2], result, code;
+
+	if (program < 0)
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(err, errno, "make socketpair");
+	ours = pair[0];
+	theirs = pair[1];
+	start.socket = theirs;
+	own_map(&own);
+	if (request->op != WORKER_FETCH)
+		flags |= CLONE_NEWNET;
+	if (jail_start(&jail, request->op == WORKER_UNPACK ? map : &own, flags, &entry, err) < 0)
+		return -1;
+	close(TAKE_FD(theirs));
+	result = send_request(ours, request, fds, fd_count, err);
+	if (result == 0)
+		result = take_replies(ours, what, ret, err);
+	close(TAKE_FD(ours));
+	code = jail_wait(&jail);
+	if (result < 0 && err->code == ERR_WORKER && code > 0)
+		err_wrap(err, "duet-worker %s %s %d", start.mode,
+			 code > 128 ? "was killed by signal" : "exited with",
+			 code > 128 ? code - 128 : code);
+	return result;
+}
+
+int worker_hash(int fd, struct digest *ret, struct err *err)
+{
+	struct worker_request request = { .version = WORKER_VERSION, .op = WORKER_HASH,
+					  .fd_count = 1 };
+	struct worker_reply reply;
+
+	if (worker_run(NULL, &request, &fd, 1, "hash", &reply, err) < 0)
+		return -1;
+	*ret = reply.blob;
+	return 0;
+}

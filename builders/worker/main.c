@@ -1,0 +1,303 @@
+/*
+ * duet-worker: reads what others made. Started by duet (client.c) in namespaces of its own with one
+ * socket; takes one request, jails itself further, answers, ends.
+ *
+ *	1  the request and its descriptors arrive; they are checked
+ *	2  root: an empty tmpfs (fetch: the host's tree, read-only: resolver and certificates)
+ *	3  capabilities: those that writing a tree takes (unpack), reading (pack), none (fetch, hash)
+ *	4  the filter of the operation; from here on there is no exec and, but for fetch, no network
+ *	5  the work; threads are started inside
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "builders/layer/hash.h"
+#include "builders/layer/layer.h"
+#include "builders/worker/fetch.h"
+#include "builders/worker/message.h"
+#include "core/jail/caps.h"
+#include "core/jail/filter.h"
+#include "core/mem.h"
+
+/* <sys/mount.h> of glibc 2.36 and <linux/mount.h> cannot be included together */
+int mount(const char *source, const char *target, const char *type, unsigned long flags,
+	  const void *data);
+int umount2(const char *target, int flags);
+#define MNT_DETACH 2
+
+#define FDS_MAX (WORKER_LOWER_MAX + 2)
+#define PROGRESS_MS 100
+#define HASH_CHUNK (1024 * 1024)
+
+#define CAP(number) (1ull << (number))
+#define CAPS_WRITE_TREE (CAP(0) /* CHOWN */ | CAP(1) /* DAC_OVERRIDE */ | CAP(3) /* FOWNER */ | \
+			 CAP(4) /* FSETID */ | CAP(31) /* SETFCAP */)
+#define CAPS_READ (CAP(1) | CAP(2) /* DAC_READ_SEARCH */)
+
+struct work {
+	struct worker_request request;
+	int fds[FDS_MAX];
+	size_t fd_count;
+	struct worker_reply reply;
+	uint64_t told_ms;
+};
+
+static const struct operation {
+	enum filter_kind filter;
+	uint64_t capabilities;
+	size_t fds_min, fds_max;
+	bool network;
+	int (*run)(struct work *work, struct err *err);
+} operations[WORKER_OP_END];
+
+/* With sendmsg: the filters know no other way out. */
+static bool send_reply(const struct worker_reply *reply, int flags)
+{
+	struct iovec part = { (void *)reply, sizeof(*reply) };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	return sendmsg(WORKER_FD, &message, MSG_NOSIGNAL | flags) == sizeof(*reply);
+}
+
+static void progress(void *data, uint64_t done, uint64_t total)
+{
+	struct work *work = data;
+	struct timespec now;
+	uint64_t now_ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	if (now_ms - work->told_ms < PROGRESS_MS)
+		return;
+	work->told_ms = now_ms;
+	work->reply.message = WORKER_PROGRESS;
+	work->reply.done = done;
+	work->reply.total = total;
+	(void)send_reply(&work->reply, MSG_DONTWAIT);
+}
+
+/* ---- the operations -------------------------------------------------------------------------- */
+
+static void fill(struct worker_reply *reply, const struct layer_result *result)
+{
+	reply->blob = result->blob;
+	reply->diff_id = result->diff_id;
+	reply->blob_bytes = result->blob_bytes;
+	reply->plain_bytes = result->plain_bytes;
+	reply->entries = result->entries;
+	reply->tree_bytes = result->tree_bytes;
+	reply->needs_lower = result->needs_lower;
+	reply->owners_lost = result->owners_lost;
+	reply->devices = result->devices;
+}
+
+static int run_fetch(struct work *work, struct err *err)
+{
+	struct fetch fetch = {
+		.url = work->request.text,
+		.expected = work->request.expected,
+		.bytes = work->request.bytes,
+		.out = work->fds[0],
+		.progress = progress,
+		.data = work,
+	};
+
+	work->reply.blob = work->request.expected;
+	return fetch_run(&fetch, &work->reply.blob_bytes, err);
+}
+
+static int run_unpack(struct work *work, struct err *err)
+{
+	const struct worker_request *request = &work->request;
+	struct layer_unpack args = {
+		.blob = work->fds[0],
+		.blob_bytes = request->bytes,
+		.has_expected = request->flags & WORKER_HAS_EXPECTED,
+		.expected = request->expected,
+		.tree = work->fds[1],
+		.lower = work->fds + 2,
+		.lower_count = work->fd_count - 2,
+		.allow_xz = request->flags & WORKER_ALLOW_XZ,
+		.single_uid = request->flags & WORKER_SINGLE_UID,
+		.progress = progress,
+		.progress_data = work,
+	};
+	struct layer_result result;
+
+	if (layer_unpack(&args, &result, err) < 0)
+		return -1;
+	fill(&work->reply, &result);
+	return 0;
+}
+
+static int run_pack(struct work *work, struct err *err)
+{
+	const struct worker_request *request = &work->request;
+	bool archive = request->flags & WORKER_FROM_ARCHIVE;
+	struct layer_pack args = {
+		.blob = work->fds[0],
+		.to = request->text,
+		.archive = archive ? work->fds[1] : -1,
+		.has_expected = request->flags & WORKER_HAS_EXPECTED,
+		.expected = request->expected,
+		.strip = request->strip,
+		.source = archive ? -1 : work->fds[1],
+		.source_name = request->name,
+		.keep = request->flags & WORKER_KEEP,
+		.owner_uid = request->owner_uid,
+		.owner_gid = request->owner_gid,
+		.has_mode = request->flags & WORKER_HAS_MODE,
+		.mode = request->mode,
+		.progress = progress,
+		.progress_data = work,
+	};
+	struct layer_result result;
+
+	if (layer_pack(&args, &result, err) < 0)
+		return -1;
+	fill(&work->reply, &result);
+	return 0;
+}
+
+static int run_hash(struct work *work, struct err *err)
+{
+	_cleanup_free_ char *chunk = xmalloc(HASH_CHUNK);
+	struct hash hash;
+	uint64_t at = 0;
+	ssize_t got;
+
+	hash_init(&hash);
+	while ((got = pread(work->fds[0], chunk, HASH_CHUNK, (off_t)at)) > 0) {
+		hash_add(&hash, chunk, (size_t)got);
+		at += (uint64_t)got;
+		progress(work, at, work->request.bytes);
+	}
+	hash_end(&hash, &work->reply.blob);
+	hash_done(&hash);
+	work->reply.blob_bytes = at;
+	return got < 0 ? err_sys(err, errno, "read") : 0;
+}
+
+static int run_digest(struct work *work, struct err *err)
+{
+	return layer_digest_source(work->fds[0], work->request.name,
+				   work->request.flags & WORKER_KEEP, &work->reply.blob, err);
+}
+
+static const struct operation operations[WORKER_OP_END] = {
+	[WORKER_FETCH] = { FILTER_FETCH, 0, 1, 1, true, run_fetch },
+	[WORKER_UNPACK] = { FILTER_UNPACK, CAPS_WRITE_TREE, 2, FDS_MAX, false, run_unpack },
+	[WORKER_PACK] = { FILTER_UNPACK, CAPS_READ, 2, 2, false, run_pack },
+	[WORKER_HASH] = { FILTER_UNPACK, 0, 1, 1, false, run_hash },
+	[WORKER_DIGEST_SOURCE] = { FILTER_UNPACK, CAPS_READ, 1, 1, false, run_digest },
+};
+
+/* ---- the frame around them ------------------------------------------------------------------- */
+
+static int receive(struct work *work, struct err *err)
+{
+	union {
+		char room[CMSG_SPACE(sizeof(int) * FDS_MAX)];
+		struct cmsghdr align;
+	} control;
+	struct iovec part = { &work->request, sizeof(work->request) };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room,
+				  .msg_controllen = sizeof(control.room) };
+	ssize_t got = recvmsg(WORKER_FD, &message, MSG_CMSG_CLOEXEC);
+	const struct worker_request *request = &work->request;
+	struct cmsghdr *head = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+	if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) {
+		work->fd_count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(work->fds, CMSG_DATA(head), work->fd_count * sizeof(int));
+	}
+	if (got != sizeof(work->request) || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
+	    request->version != WORKER_VERSION || request->op == 0 ||
+	    request->op >= WORKER_OP_END || request->fd_count != work->fd_count ||
+	    work->fd_count < operations[request->op].fds_min ||
+	    work->fd_count > operations[request->op].fds_max ||
+	    !memchr(request->text, '\0', sizeof(request->text)) ||
+	    !memchr(request->name, '\0', sizeof(request->name)))
+		return err_set(err, ERR_WORKER, "malformed request");
+	return 0;
+}
+
+/* An empty root: nothing of the host has a path. The descriptors given stay what they are. */
+static int enter_empty_root(struct err *err)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
+	    mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=0555") < 0 ||
+	    chdir("/tmp") < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return err_sys_as(err, ERR_HOST, errno, "enter an empty root");
+	return 0;
+}
+
+static int make_root_read_only(struct err *err)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID };
+
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
+	    syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) < 0) {
+		err_sys_as(err, ERR_HOST, errno, "make the host's tree read-only");
+		return err_mend(err, "fetching needs Linux 5.12");
+	}
+	return 0;
+}
+
+static int enter_jail(const struct operation *operation, struct err *err)
+{
+	struct digest unused;
+	struct hash hash;
+
+	umask(0);
+	prctl(PR_SET_PDEATHSIG, 9);
+	/* what libcrypto loads on first use is loaded while there still are files */
+	hash_init(&hash);
+	hash_end(&hash, &unused);
+	hash_done(&hash);
+	if ((operation->network ? make_root_read_only : enter_empty_root)(err) < 0 ||
+	    caps_limit(operation->capabilities, err) < 0)
+		return -1;
+	return filter_load(operation->filter, err);
+}
+
+static int answer(struct work *work, const struct err *err)
+{
+	struct worker_reply *reply = &work->reply;
+
+	reply->version = WORKER_VERSION;
+	reply->message = err->code ? WORKER_FAILED : WORKER_DONE;
+	reply->code = err->code;
+	if (err->code) {
+		snprintf(reply->msg, sizeof(reply->msg), "%s", err->msg);
+		snprintf(reply->mend, sizeof(reply->mend), "%s", err->mend ? err->mend : "");
+	}
+	return !send_reply(reply, 0) || err->code != 0;
+}
+
+int main(void)
+{
+	_cleanup_free_ struct work *work = xcalloc(1, sizeof(*work));
+	struct err err = { 0 };
+
+	setlocale(LC_ALL, "C.UTF-8");
+	work->reply.version = WORKER_VERSION;
+	if (receive(work, &err) == 0) {
+		const struct operation *operation = &operations[work->request.op];
+
+		if (enter_jail(operation, &err) == 0)
+			(void)operation->run(work, &err);
+	}
+	return answer(work, &err);
+}

@@ -1,0 +1,45 @@
+/* duet build: make the image; its id is the only line on standard output. */
+#include <stdio.h>
+
+#include "builders/builder.h"
+#include "cmd/cmd.h"
+#include "core/json.h"
+
+static void print_json(const char *name, const char *id, size_t layers)
+{
+	_cleanup_free_ char *text = NULL;
+	struct json_out out;
+
+	json_out_init(&out);
+	json_out_text(&out, "name", name);
+	json_out_text(&out, "id", id);
+	json_out_number(&out, "layers", layers);
+	text = json_out_finish(&out);
+	fputs(text, stdout);
+}
+
+int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
+{
+	_cleanup_free_ struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
+	struct session session = { 0 };
+	int result = session_open(&session, cli, err);
+
+	if (result == 0) {
+		struct build build = { &session.store, &session.spec, &session.plan };
+
+		result = builders_build(&build, rootfs, err);
+	}
+	if (result == 0) {
+		char id[DIGEST_TEXT_SIZE];
+
+		digest_text(&rootfs->image_id, id);
+		if (cli->json)
+			print_json(session.plan.name, id, rootfs->layer_count);
+		else
+			printf("%s\n", id);
+		rootfs_done(rootfs);
+		*ret_code = 0;
+	}
+	session_done(&session);
+	return result;
+}

@@ -1,0 +1,72 @@
+/* The command line: the table of subcommands and what they share. Only cmd/ includes this. */
+#ifndef DUET_CMD_CMD_H
+#define DUET_CMD_CMD_H
+
+#include <stdbool.h>
+
+#include "core/err.h"
+#include "core/mem.h"
+#include "core/plan.h"
+#include "core/rootfs.h"
+#include "core/spec.h"
+#include "core/store.h"
+
+/* What the options say. Everything is borrowed from argv. */
+struct cli {
+	const char *file;	/* -f */
+	const char *store;	/* --store */
+	const char *on;		/* --on */
+	bool json;		/* --json */
+	bool explain;		/* --explain */
+	bool tty;		/* -t */
+	bool all;		/* --all */
+	char **rest;		/* operands; behind "--" for run */
+	int rest_count;
+	bool has_separator;	/* "--" was given */
+};
+
+#define OPT_FILE 1u	/* -f FILE */
+#define OPT_STORE 2u	/* --store DIR */
+#define OPT_ON 4u	/* --on RUNNER */
+#define OPT_JSON 8u	/* --json */
+#define OPT_EXPLAIN 16u	/* --explain */
+#define OPT_TTY 32u	/* -t, -i, -it */
+#define OPT_ALL 64u	/* --all */
+
+struct command {
+	const char *name;
+	const char *group;
+	const char *summary;	/* one line, for the overview */
+	const char *operands;	/* "[-- COMMAND...]" or "" */
+	unsigned int options;	/* OPT_* */
+	int operands_max;
+	bool runs_job;		/* exit codes of a job: duet's own failures are 125 */
+	/* 0 and the exit code, or -1 with err. */
+	int (*run)(const struct cli *cli, int *ret_code, struct err *err);
+};
+
+int cmd_build(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_check(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_doctor(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_gc(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_run(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_schema(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_store(const struct cli *cli, int *ret_code, struct err *err);
+
+/* The spec, the store and the plan that a command works on; opened by session_open in this order. */
+struct session {
+	struct spec spec;
+	struct store store;
+	struct plan plan;
+	bool has_spec, has_store, has_plan;
+};
+
+int session_spec(struct session *session, const struct cli *cli, struct err *err);
+int session_store(struct session *session, const struct cli *cli, struct err *err);
+/* Spec, store and plan. */
+int session_open(struct session *session, const struct cli *cli, struct err *err);
+void session_done(struct session *session);
+
+#endif

@@ -1,0 +1,248 @@
+/* duet: the table of commands. Parses the line, runs one command, prints its error once. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "config.h"
+#include "core/log.h"
+#include "core/str.h"
+
+#define EXIT_DUET 125
+#define EXIT_USAGE 2
+
+static const struct command commands[] = {
+	{ "check", "spec", "check a spec and say what is wrong with it", "",
+	  OPT_FILE, 0, false, cmd_check },
+	{ "plan", "spec", "print the steps of a build and their keys", "",
+	  OPT_FILE | OPT_STORE | OPT_JSON, 0, false, cmd_plan },
+	{ "schema", "spec", "print the JSON Schema of duet.yaml (--on man: the manual's key list)", "",
+	  OPT_ON, 0, false, cmd_schema },
+	{ "build", "image", "build the image of a spec", "",
+	  OPT_FILE | OPT_STORE | OPT_JSON, 0, false, cmd_build },
+	{ "images", "image", "list the images of the store", "",
+	  OPT_STORE | OPT_JSON, 0, false, cmd_images },
+	{ "run", "run", "build what is missing and run the target", "[-- COMMAND...]",
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY, 1 << 20, true, cmd_run },
+	{ "doctor", "house", "tell what this machine lacks, and what mends it", "",
+	  OPT_STORE | OPT_JSON, 0, false, cmd_doctor },
+	{ "gc", "house", "remove what no image needs (--all: images too)", "",
+	  OPT_STORE | OPT_ALL | OPT_JSON, 0, false, cmd_gc },
+	{ "store", "house", "`store check`: read everything again and take out what is damaged",
+	  "check", OPT_STORE | OPT_JSON, 1, false, cmd_store },
+};
+
+enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL };
+
+/* Every option once: which command takes it is the OPT_* bit. */
+static const struct option_row {
+	const char *name;
+	int letter;
+	unsigned int bit;	/* 0: every command */
+	const char *argument;	/* NULL: none */
+	const char *help;
+} option_rows[] = {
+	{ "file", 'f', OPT_FILE, "FILE", "the spec (default: duet.yaml)" },
+	{ "directory", 'C', 0, "DIR", "work as if started there" },
+	{ "store", LONG_STORE, OPT_STORE, "DIR", "the store (default: $DUET_STORE, the cache folder)" },
+	{ "on", LONG_ON, OPT_ON, "RUNNER", "where to run (default: the first of the spec's `on`)" },
+	{ "explain", LONG_EXPLAIN, OPT_EXPLAIN, NULL, "print what would be done, and stop" },
+	{ "tty", 't', OPT_TTY, NULL, "give the job a terminal" },
+	{ "interactive", 'i', OPT_TTY, NULL, "accepted as in docker: standard input is always passed" },
+	{ "all", LONG_ALL, OPT_ALL, NULL, "images too" },
+	{ "json", LONG_JSON, OPT_JSON, NULL, "machine-readable output" },
+	{ "quiet", 'q', 0, NULL, "only errors" },
+	{ "verbose", 'v', 0, NULL, "say more" },
+	{ "help", 'h', 0, NULL, "this text" },
+};
+
+static void print_overview(FILE *out)
+{
+	const char *group = "";
+
+	fprintf(out, "duet %s: one spec, two isolation models\n\nusage: duet COMMAND [options]\n",
+		PACKAGE_VERSION);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(group, commands[i].group))
+			fprintf(out, "\n");
+		group = commands[i].group;
+		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	}
+	fprintf(out, "\n`duet COMMAND --help` lists a command's options. Manual: duet(1), duet.yaml(5)\n");
+}
+
+static void print_help(const struct command *command)
+{
+	printf("usage: duet %s [options]%s%s\n%s\n\n", command->name, *command->operands ? " " : "",
+	       command->operands, command->summary);
+	for (size_t i = 0; i < ARRAY_SIZE(option_rows); i++) {
+		const struct option_row *row = &option_rows[i];
+		char left[40];
+
+		if (row->bit && !(command->options & row->bit))
+			continue;
+		if (row->letter < 256)
+			snprintf(left, sizeof(left), "-%c, --%s %s", row->letter, row->name,
+				 row->argument ? row->argument : "");
+		else
+			snprintf(left, sizeof(left), "    --%s %s", row->name,
+				 row->argument ? row->argument : "");
+		printf("  %-24s %s\n", left, row->help);
+	}
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+static int unknown_command(const char *name, struct err *err)
+{
+	const char *names[ARRAY_SIZE(commands) + 1] = { 0 }, *near;
+	_cleanup_free_ char *shown = str_escape(name, 64);
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		names[i] = commands[i].name;
+	near = str_nearest(name, names);
+	err_set(err, ERR_USAGE, "unknown command `%s`", shown);
+	if (near)
+		return err_mend(err, "did you mean `duet %s`?", near);
+	return err_mend(err, "`duet --help` lists the commands");
+}
+
+static int take_option(const struct command *command, struct cli *cli, int letter, char *argument,
+		       struct err *err)
+{
+	switch (letter) {
+	case 'f':
+		cli->file = argument;
+		return 0;
+	case 'C':
+		if (chdir(argument) < 0)
+			return err_sys_as(err, ERR_USAGE, errno, "change to %s", argument);
+		return 0;
+	case 't':
+		cli->tty = true;
+		return 0;
+	case 'i':
+		return 0;
+	case 'q':
+		log_set_level(LOG_QUIET);
+		return 0;
+	case 'v':
+		log_set_level(LOG_VERBOSE);
+		return 0;
+	case LONG_STORE:
+		cli->store = argument;
+		return 0;
+	case LONG_ON:
+		cli->on = argument;
+		return 0;
+	case LONG_JSON:
+		cli->json = true;
+		return 0;
+	case LONG_EXPLAIN:
+		cli->explain = true;
+		return 0;
+	case LONG_ALL:
+		cli->all = true;
+		return 0;
+	default:
+		err_set(err, ERR_USAGE, "`duet %s` has no such option, or it lacks its argument",
+			command->name);
+		return err_mend(err, "`duet %s --help` lists its options", command->name);
+	}
+}
+
+/* 0, 1 when --help was answered, -1. argv[0] is the command's name. */
+static int parse_line(const struct command *command, int argc, char **argv, struct cli *cli,
+		      struct err *err)
+{
+	struct option longs[ARRAY_SIZE(option_rows) + 1] = { 0 };
+	char letters[2 * ARRAY_SIZE(option_rows) + 3] = "+:";
+	size_t count = 0, used = 2;
+	int letter;
+
+	for (size_t i = 0; i < ARRAY_SIZE(option_rows); i++) {
+		const struct option_row *row = &option_rows[i];
+
+		if (row->bit && !(command->options & row->bit))
+			continue;
+		longs[count++] = (struct option){ row->name, row->argument ? required_argument
+								   : no_argument, NULL, row->letter };
+		if (row->letter < 256) {
+			letters[used++] = (char)row->letter;
+			if (row->argument)
+				letters[used++] = ':';
+		}
+	}
+	opterr = 0;
+	while ((letter = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		if (letter == 'h') {
+			print_help(command);
+			return 1;
+		}
+		if (take_option(command, cli, letter, optarg, err) < 0)
+			return -1;
+	}
+	cli->has_separator = optind > 1 && !strcmp(argv[optind - 1], "--");
+	cli->rest = argv + optind;
+	cli->rest_count = argc - optind;
+	if (cli->rest_count <= command->operands_max)
+		return 0;
+	err_set(err, ERR_USAGE, "`duet %s` takes no operand `%s`", command->name,
+		cli->rest[command->operands_max]);
+	return err_mend(err, "`duet %s --help` tells how it is used", command->name);
+}
+
+static int exit_code(const struct command *command, const struct err *err)
+{
+	switch (err->code) {
+	case ERR_JOB_NOT_FOUND:
+		return 127;
+	case ERR_JOB_NOT_EXEC:
+		return 126;
+	case ERR_JOB_TIMEOUT:
+		return 124;
+	}
+	if (command && command->runs_job)
+		return EXIT_DUET;
+	if (err->code >= ERR_USAGE && err->code <= ERR_SPEC_MISSING)
+		return EXIT_USAGE;
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
+	struct cli cli = { 0 };
+	struct err err = { 0 };
+	int code = 0, result;
+
+	if (argc > 1 && !strcmp(argv[1], "--version")) {
+		puts("duet " PACKAGE_VERSION);
+		return 0;
+	}
+	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
+	    !strcmp(argv[1], "help")) {
+		print_overview(argc < 2 ? stderr : stdout);
+		return argc < 2 ? EXIT_USAGE : 0;
+	}
+	result = command ? parse_line(command, argc - 1, argv + 1, &cli, &err)
+			 : unknown_command(argv[1], &err);
+	if (result == 0)
+		result = command->run(&cli, &code, &err);
+	if (result == 0 && fflush(stdout) != 0)
+		result = err_sys(&err, errno, "write standard output");
+	if (result >= 0)
+		return code;
+	log_err(&err);
+	code = exit_code(command, &err);
+	err_done(&err);
+	return code;
+}

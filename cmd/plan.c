@@ -1,0 +1,23 @@
+/* duet plan: the steps of a build and their keys; nothing is built. */
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+
+int cmd_plan(const struct cli *cli, int *ret_code, struct err *err)
+{
+	struct session session = { 0 };
+	int result = session_open(&session, cli, err);
+
+	if (result == 0) {
+		_cleanup_free_ char *text = cli->json ? plan_json(&session.plan, &session.spec)
+						      : plan_text(&session.plan, &session.spec);
+
+		fputs(text, stdout);
+		if (!cli->json && session.store.map.kind == IDMAP_SINGLE)
+			printf("\nids: single-uid mode, everything belongs to the caller; chown and "
+			       "mknod change nothing\n");
+		*ret_code = 0;
+	}
+	session_done(&session);
+	return result;
+}

@@ -1,0 +1,13 @@
+/* The OCI image config (image-spec v1.1, config.md) of what duet builds. Pure. */
+#ifndef DUET_CORE_IMAGE_H
+#define DUET_CORE_IMAGE_H
+
+#include <stddef.h>
+
+#include "core/job.h"
+#include "core/store.h"
+
+/* Canonical JSON: the same process defaults and layers give the same bytes everywhere. Owned. */
+char *image_config(const struct process *process, const struct store_layer *layers, size_t count);
+
+#endif

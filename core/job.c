@@ -1,0 +1,98 @@
+/* Jobs and the process defaults of images: see job.h. */
+#include "core/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void process_done(struct process *process)
+{
+	strv_done(&process->entrypoint);
+	strv_done(&process->command);
+	strv_done(&process->environment);
+	strv_done(&process->labels);
+	free(process->user);
+	free(process->workdir);
+	*process = (struct process){ 0 };
+}
+
+void process_copy(struct process *to, const struct process *from)
+{
+	struct process copy = { 0 };
+
+	strv_copy(&copy.entrypoint, &from->entrypoint);
+	strv_copy(&copy.command, &from->command);
+	strv_copy(&copy.environment, &from->environment);
+	strv_copy(&copy.labels, &from->labels);
+	copy.user = from->user ? xstrdup(from->user) : NULL;
+	copy.workdir = from->workdir ? xstrdup(from->workdir) : NULL;
+	*to = copy;
+}
+
+static void replace_text(char **text, const char *over)
+{
+	if (!over)
+		return;
+	free(*text);
+	*text = xstrdup(over);
+}
+
+static void replace_list(struct strv *list, const struct strv *over)
+{
+	strv_done(list);
+	strv_copy(list, over);
+}
+
+/* Each NAME=VALUE of `over` into `list`, in place where NAME is there. */
+static void overlay_pairs(struct strv *list, const struct strv *over)
+{
+	for (size_t i = 0; i < over->count; i++) {
+		const char *value = strchr(over->items[i], '=');
+		_cleanup_free_ char *name = NULL;
+
+		if (!value)
+			continue;
+		name = xstrndup(over->items[i], (size_t)(value - over->items[i]));
+		strv_setenv(list, name, value + 1);
+	}
+}
+
+void process_overlay(struct process *base, const struct process *over)
+{
+	if (over->entrypoint.count > 0) {
+		replace_list(&base->entrypoint, &over->entrypoint);
+		strv_done(&base->command);
+	}
+	if (over->command.count > 0)
+		replace_list(&base->command, &over->command);
+	overlay_pairs(&base->environment, &over->environment);
+	overlay_pairs(&base->labels, &over->labels);
+	replace_text(&base->user, over->user);
+	replace_text(&base->workdir, over->workdir);
+}
+
+void identity_done(struct identity *identity)
+{
+	free(identity->home);
+	free(identity->name);
+	*identity = (struct identity){ 0 };
+}
+
+void mount_done(struct mount *mount)
+{
+	free(mount->source);
+	free(mount->target);
+	*mount = (struct mount){ 0 };
+}
+
+void job_done(struct job *job)
+{
+	strv_done(&job->argv);
+	strv_done(&job->environment);
+	identity_done(&job->identity);
+	free(job->workdir);
+	free(job->hostname);
+	for (size_t i = 0; i < job->mount_count; i++)
+		mount_done(&job->mounts[i]);
+	free(job->mounts);
+	*job = (struct job){ 0 };
+}

@@ -1,0 +1,88 @@
+/* Jobs from specs: see job_make.h. */
+#include "core/job_make.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/jail/caps.h"
+
+#define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define UMASK_DEFAULT 0022
+
+static void copy_mounts(struct job *job, const struct target *target)
+{
+	job->mounts = xcalloc(target->mount_count, sizeof(*job->mounts));
+	for (size_t i = 0; i < target->mount_count; i++) {
+		struct mount *to = &job->mounts[job->mount_count++];
+
+		*to = target->mounts[i];
+		to->source = to->source ? xstrdup(to->source) : NULL;
+		to->target = xstrdup(to->target);
+	}
+}
+
+static void fill_environment(struct job *job, const struct process *process, bool tty)
+{
+	strv_setenv(&job->environment, "PATH", PATH_DEFAULT);
+	strv_setenv(&job->environment, "HOME", job->identity.home);
+	if (tty && getenv("TERM"))
+		strv_setenv(&job->environment, "TERM", getenv("TERM"));
+	for (size_t i = 0; i < process->environment.count; i++) {
+		const char *text = process->environment.items[i], *equals = strchr(text, '=');
+		_cleanup_free_ char *name = NULL;
+
+		if (!equals)
+			continue;
+		name = xstrndup(text, (size_t)(equals - text));
+		strv_setenv(&job->environment, name, equals + 1);
+	}
+}
+
+static int make(struct job *job, const struct spec *spec, const struct process *process,
+		const struct rootfs *rootfs, const struct strv *command, bool tty,
+		struct err *err)
+{
+	const struct target *target = &spec->target;
+
+	strv_copy(&job->argv, &process->entrypoint);
+	strv_copy(&job->argv, command ? command : &process->command);
+	if (job->argv.count == 0) {
+		err_set(err, ERR_USAGE, "run %s: neither the spec nor the image says what to run",
+			spec->name);
+		return err_mend(err, "give target.command in the spec, or: duet run -- COMMAND");
+	}
+	if (rootfs_identity(rootfs, process->user, &job->identity, err) < 0)
+		return -1;
+	fill_environment(job, process, tty);
+	copy_mounts(job, target);
+	job->workdir = xstrdup(process->workdir ? process->workdir : "/");
+	job->hostname = xstrdup(target->hostname ? target->hostname : spec->name);
+	job->umask = UMASK_DEFAULT;
+	job->tty = tty;
+	job->read_only = target->read_only;
+	job->network = target->network;
+	job->timeout_ms = target->timeout_ms;
+	job->capabilities = (caps_job_default() & ~target->capabilities_drop) |
+			    target->capabilities_add;
+	job->seccomp = target->seccomp;
+	return 0;
+}
+
+int job_make(struct job *ret, const struct spec *spec, const struct rootfs *rootfs,
+	     const struct strv *command, bool tty, struct err *err)
+{
+	struct process process = { 0 };
+	struct job job = { 0 };
+	int result;
+
+	process_copy(&process, &rootfs->process);
+	process_overlay(&process, &spec->target.process);
+	result = make(&job, spec, &process, rootfs, command, tty, err);
+	process_done(&process);
+	if (result < 0) {
+		job_done(&job);
+		return -1;
+	}
+	*ret = job;
+	return 0;
+}

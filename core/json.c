@@ -1,0 +1,99 @@
+/* JSON: see json.h. The only file of core that knows jansson. */
+#include "core/json.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "core/str.h"
+
+/* Puts `value` into the innermost collection, which takes it over. */
+static void put(struct json_out *out, const char *key, json_t *value)
+{
+	json_t *in = out->open[out->depth - 1];
+	int failed = json_is_object(in) ? json_object_set_new(in, key, value)
+					: json_array_append_new(in, value);
+
+	/* memory cannot be out here (xmalloc): a key is missing, or a text is not UTF-8 */
+	assert(!failed);
+	(void)failed;
+}
+
+static void open_collection(struct json_out *out, const char *key, json_t *value)
+{
+	assert(out->depth < JSON_OUT_DEPTH_MAX);
+	put(out, key, value);
+	out->open[out->depth++] = value;
+}
+
+void json_out_init(struct json_out *out)
+{
+	json_set_alloc_funcs(xmalloc, free);
+	*out = (struct json_out){ .open = { json_object() }, .depth = 1 };
+}
+
+void json_out_map(struct json_out *out, const char *key)
+{
+	open_collection(out, key, json_object());
+}
+
+void json_out_list(struct json_out *out, const char *key)
+{
+	open_collection(out, key, json_array());
+}
+
+void json_out_end(struct json_out *out)
+{
+	assert(out->depth > 1);
+	out->depth--;
+}
+
+void json_out_text(struct json_out *out, const char *key, const char *value)
+{
+	_cleanup_free_ char *escaped = NULL;
+
+	if (!str_is_utf8(value, strlen(value)))
+		escaped = str_escape(value, SIZE_MAX);
+	put(out, key, json_string(escaped ? escaped : value));
+}
+
+void json_out_number(struct json_out *out, const char *key, uint64_t value)
+{
+	put(out, key, json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value));
+}
+
+void json_out_bool(struct json_out *out, const char *key, bool value)
+{
+	put(out, key, json_boolean(value));
+}
+
+void json_out_texts(struct json_out *out, const char *key, const struct strv *values)
+{
+	json_out_list(out, key);
+	for (size_t i = 0; i < values->count; i++)
+		json_out_text(out, NULL, values->items[i]);
+	json_out_end(out);
+}
+
+void json_out_members(struct json_out *out, const char *text)
+{
+	json_t *members = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+
+	assert(members);
+	json_object_update(out->open[out->depth - 1], members);
+	json_decref(members);
+}
+
+char *json_out_finish(struct json_out *out)
+{
+	struct str text = { 0 };
+	char *dumped = json_dumps(out->open[0], JSON_INDENT(2));
+
+	assert(dumped);
+	str_add(&text, dumped);
+	str_add(&text, "\n");
+	free(dumped);
+	json_decref(out->open[0]);
+	*out = (struct json_out){ 0 };
+	return text.text;
+}

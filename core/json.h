@@ -1,0 +1,36 @@
+/*
+ * JSON to write, value after value in the order of the calls. Inside a map every value has a key;
+ * inside a list `key` is NULL. Text must be UTF-8; what is not is written escaped (str_escape).
+ */
+#ifndef DUET_CORE_JSON_H
+#define DUET_CORE_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/mem.h"
+
+#define JSON_OUT_DEPTH_MAX 16
+
+struct json_out {
+	void *open[JSON_OUT_DEPTH_MAX];	/* the collections around the next value */
+	unsigned int depth;
+};
+
+/* Begins with an open map. */
+void json_out_init(struct json_out *out);
+void json_out_map(struct json_out *out, const char *key);
+void json_out_list(struct json_out *out, const char *key);
+/* Closes the innermost map or list. */
+void json_out_end(struct json_out *out);
+void json_out_text(struct json_out *out, const char *key, const char *value);
+/* At most INT64_MAX: JSON readers take larger numbers for fractions. */
+void json_out_number(struct json_out *out, const char *key, uint64_t value);
+void json_out_bool(struct json_out *out, const char *key, bool value);
+void json_out_texts(struct json_out *out, const char *key, const struct strv *values);
+/* The members of `text`, a constant JSON map, into the open map. */
+void json_out_members(struct json_out *out, const char *text);
+/* The whole, indented by two blanks, with a newline behind it. Owned. Releases `out`. */
+char *json_out_finish(struct json_out *out);
+
+#endif

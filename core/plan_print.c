@@ -1,0 +1,132 @@
+/* What `duet plan` prints: see plan.h. */
+#include <string.h>
+
+#include "core/jail/caps.h"
+#include "core/json.h"
+#include "core/path.h"
+#include "core/plan.h"
+#include "core/str.h"
+
+#define KEY_SHOWN 12		/* digits of a key in the table */
+#define TEXT_SHOWN 200		/* bytes of a text in the table */
+
+static const char *const runner_names[] = {
+	[SPEC_RUNNER_CONTAINER] = "container",
+	[SPEC_RUNNER_VM] = "vm",
+};
+
+/* Everything of the target that reaches beyond the project's folder, a line each. */
+static void reaches_outside(const struct spec *spec, struct strv *ret)
+{
+	const struct target *target = &spec->target;
+	_cleanup_free_ char *added = NULL;
+
+	for (size_t i = 0; i < target->mount_count; i++) {
+		const struct mount *mount = &target->mounts[i];
+		_cleanup_free_ char *source = NULL, *at = NULL;
+
+		/* lexical: with a ".." in it nobody can tell without looking */
+		if (mount->kind != MOUNT_BIND ||
+		    (path_is_below(mount->source, spec->dir) && !strstr(mount->source, "/..")))
+			continue;
+		source = str_escape(mount->source, TEXT_SHOWN);
+		at = str_escape(mount->target, TEXT_SHOWN);
+		strv_addf(ret, "mount %s at %s, %s", source, at,
+			  mount->read_only ? "read-only" : "writable");
+	}
+	if (target->capabilities_add) {
+		added = caps_text(target->capabilities_add);
+		strv_addf(ret, "capabilities %s", added);
+	}
+	if (target->seccomp == SECCOMP_UNCONFINED)
+		strv_add(ret, "no filter of system calls");
+}
+
+static void add_row(struct str *out, size_t number, const struct digest *key, const char *what)
+{
+	char hex[DIGEST_HEX_SIZE];
+
+	digest_hex(key, hex);
+	str_addf(out, "%5zu  %.*s  %s\n", number, KEY_SHOWN, hex, what);
+}
+
+char *plan_text(const struct plan *plan, const struct spec *spec)
+{
+	_cleanup_(strv_done) struct strv outside = { 0 };
+	char hex[DIGEST_HEX_SIZE];
+	struct str out = { 0 };
+
+	digest_hex(&plan->key, hex);
+	str_addf(&out, "plan of %s\n", plan->name);
+	for (size_t i = 0; i < plan->step_count; i++)
+		add_row(&out, i + 1, &plan->steps[i].key, plan->steps[i].summary);
+	str_addf(&out, "image  %.*s\n", KEY_SHOWN, hex);
+	str_add(&out, "on    ");
+	for (size_t i = 0; i < spec->on_count; i++)
+		str_addf(&out, " %s", runner_names[spec->on[i]]);
+	str_add(&out, "\n");
+	reaches_outside(spec, &outside);
+	if (outside.count > 0)
+		str_add(&out, "reaches outside the project:\n");
+	for (size_t i = 0; i < outside.count; i++)
+		str_addf(&out, "  %s\n", outside.items[i]);
+	return out.text;
+}
+
+static void add_digest(struct json_out *out, const char *key, const struct digest *digest)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	digest_text(digest, text);
+	json_out_text(out, key, text);
+}
+
+static void add_steps(struct json_out *out, const struct plan *plan)
+{
+	json_out_list(out, "steps");
+	for (size_t i = 0; i < plan->step_count; i++) {
+		const struct plan_step *step = &plan->steps[i];
+
+		json_out_map(out, NULL);
+		json_out_text(out, "summary", step->summary);
+		add_digest(out, "key", &step->key);
+		add_digest(out, "own_key", &step->own_key);
+		add_digest(out, "input", &step->input);
+		json_out_end(out);
+	}
+	json_out_end(out);
+}
+
+static void add_process(struct json_out *out, const char *key, const struct process *process)
+{
+	json_out_map(out, key);
+	json_out_texts(out, "entrypoint", &process->entrypoint);
+	json_out_texts(out, "command", &process->command);
+	json_out_texts(out, "environment", &process->environment);
+	json_out_texts(out, "labels", &process->labels);
+	if (process->user)
+		json_out_text(out, "user", process->user);
+	if (process->workdir)
+		json_out_text(out, "workdir", process->workdir);
+	json_out_end(out);
+}
+
+char *plan_json(const struct plan *plan, const struct spec *spec)
+{
+	_cleanup_(strv_done) struct strv outside = { 0 };
+	struct json_out out;
+
+	json_out_init(&out);
+	json_out_text(&out, "format", PLAN_FORMAT);
+	json_out_text(&out, "name", plan->name);
+	add_steps(&out, plan);
+	add_digest(&out, "image", &plan->key);
+	add_process(&out, "config", &plan->config);
+	json_out_list(&out, "on");
+	for (size_t i = 0; i < spec->on_count; i++)
+		json_out_text(&out, NULL, runner_names[spec->on[i]]);
+	json_out_end(&out);
+	reaches_outside(spec, &outside);
+	json_out_texts(&out, "outside", &outside);
+	return json_out_finish(&out);
+}

@@ -1,0 +1,398 @@
+/*
+ * The container runner: namespaces, overlay on the layers' trees, duet-init from a sealed memfd, the
+ * agent over a socketpair. The parent's side; the child's stages are in enter.c.
+ *
+ *	parent				child
+ *	(1) detached bind mounts (root: idmapped), memfd, socketpair, report pipe
+ *	(2) clone, id maps	->	(3) container_before, container_enter, exec
+ *	(4) agent_run		<->	duet-init
+ *	(5) kill, reap: the namespaces and all mounts go with the last process
+ *
+ * Whatever ends the parent ends the child: its death signal, and the channel that closes.
+ */
+#include "runners/container/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "core/fs.h"
+#include "core/jail/caps.h"
+#include "core/jail/filter.h"
+#include "core/jail/jail.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/proc.h"
+#include "core/str.h"
+#include "runners/agent.h"
+
+#define NAMESPACES ((uint64_t)(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | \
+			       CLONE_NEWNET | CLONE_NEWCGROUP))
+#define HELLO_MS 30000		/* a container says hello within milliseconds; a loaded host may not */
+#define INIT_BYTES_MAX (4 * 1024 * 1024)
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10U		/* Linux 6.3 */
+#endif
+
+/*
+ * A sealed copy of duet-init: what runs inside can neither write to the file on disk nor to this one
+ * (CVE-2019-5736).
+ */
+static int seal_init(struct err *err)
+{
+	_cleanup_close_ int file = proc_open_own("duet-init", err), copy = -1;
+	struct stat st;
+
+	if (file < 0)
+		return -1;
+	if (fstat(file, &st) < 0 || st.st_size <= 0 || st.st_size > INIT_BYTES_MAX)
+		return err_set(err, ERR_HOST, "read duet-init: not a program");
+	copy = memfd_create("duet-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+	if (copy < 0 && errno == EINVAL)
+		copy = memfd_create("duet-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (copy < 0)
+		return err_sys(err, errno, "make memfd");
+	for (off_t at = 0; at < st.st_size;) {
+		ssize_t put = copy_file_range(file, &at, copy, NULL, (size_t)(st.st_size - at), 0);
+
+		if (put > 0)
+			continue;
+		/* between file systems on older kernels */
+		_cleanup_free_ char *text = NULL;
+
+		if (fs_read_fd(file, "duet-init", INIT_BYTES_MAX, &text, NULL, err) < 0)
+			return -1;
+		if (ftruncate(copy, 0) < 0 || lseek(copy, 0, SEEK_SET) < 0 ||
+		    fs_write_all(copy, text, (size_t)st.st_size) < 0)
+			return err_sys(err, errno, "copy duet-init");
+		break;
+	}
+	if (fchmod(copy, 0555) < 0 ||
+	    fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return err_sys(err, errno, "seal duet-init");
+	return TAKE_FD(copy);
+}
+
+static int pause_forever(void *data)
+{
+	(void)data;
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+/*
+ * The map for bind mounts of root: host id 0 stands for the job's user, and the job's own id takes
+ * the place of 0, so that what it makes in the project folder belongs to the caller.
+ */
+static void bind_extents(uint32_t job_id, struct idmap_extent *extents, uint32_t *ret_count)
+{
+	uint32_t count = 0;
+
+	if (job_id == 0 || job_id >= IDMAP_COUNT) {
+		extents[count++] = (struct idmap_extent){ 0, IDMAP_ROOT_BASE, IDMAP_COUNT };
+		*ret_count = count;
+		return;
+	}
+	extents[count++] = (struct idmap_extent){ 0, IDMAP_ROOT_BASE + job_id, 1 };
+	if (job_id > 1)
+		extents[count++] = (struct idmap_extent){ 1, IDMAP_ROOT_BASE + 1, job_id - 1 };
+	extents[count++] = (struct idmap_extent){ job_id, IDMAP_ROOT_BASE, 1 };
+	if (job_id + 1 < IDMAP_COUNT)
+		extents[count++] = (struct idmap_extent){
+			job_id + 1, IDMAP_ROOT_BASE + job_id + 1, IDMAP_COUNT - job_id - 1 };
+	*ret_count = count;
+}
+
+/* A user namespace that only names a map; it lives as long as its descriptor. */
+static int open_map(const struct job *job, struct err *err)
+{
+	struct idmap map = { .kind = IDMAP_RANGE };
+	struct jail_entry entry = { .enter = pause_forever };
+	struct jail jail;
+	char path[40];
+	int fd;
+
+	bind_extents(job->identity.uid, map.uids, &map.uid_extents);
+	bind_extents(job->identity.gid, map.gids, &map.gid_extents);
+	if (jail_start(&jail, &map, 0, &entry, err) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)jail.pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		err_sys_as(err, ERR_CONTAINER, errno, "open %s", path);
+	jail_kill(&jail);
+	return fd;
+}
+
+static int bind_as_root(struct container *container, size_t number, int userns, struct err *err)
+{
+	const struct mount *mount = &container->job->mounts[number];
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
+	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, mount->source,
+			      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+	if (fd < 0) {
+		err_sys_as(err, ERR_CONTAINER, errno, "mount %s", mount->source);
+		return err_mend(err, "the source of a mount must exist and be readable");
+	}
+	container->binds[number] = fd;
+	if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,
+		    sizeof(attr)) < 0) {
+		err_sys_as(err, ERR_HOST, errno, "map the owners of %s", mount->source);
+		return err_mend(err, "as root a mount needs Linux 5.12 and a file system with "
+				"idmapped mounts (ext4, xfs, btrfs); or run duet as a user");
+	}
+	return 0;
+}
+
+/* Root's ids are not those of the container, so its bind mounts go through a map of their own. */
+static int make_binds(struct container *container, struct err *err)
+{
+	_cleanup_close_ int userns = -1;
+
+	for (size_t i = 0; i < CONTAINER_BINDS_MAX; i++)
+		container->binds[i] = -1;
+	if (container->map->kind != IDMAP_RANGE)
+		return 0;
+	for (size_t i = 0; i < container->job->mount_count; i++) {
+		if (container->job->mounts[i].kind != MOUNT_BIND)
+			continue;
+		if (userns < 0)
+			userns = open_map(container->job, err);
+		if (userns < 0 || bind_as_root(container, i, userns, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void close_binds(struct container *container)
+{
+	for (size_t i = 0; i < CONTAINER_BINDS_MAX; i++)
+		if (container->binds[i] >= 0)
+			close(container->binds[i]);
+}
+
+/* File systems that are known to hold an overlay's upper: xattrs, whiteouts, RENAME_WHITEOUT. */
+static bool holds_upper(int dir)
+{
+	static const unsigned int kinds[] = { EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
+					      F2FS_SUPER_MAGIC, TMPFS_MAGIC };
+	struct statfs fs;
+
+	if (fstatfs(dir, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if ((unsigned int)fs.f_type == kinds[i])
+			return true;
+	return false;
+}
+
+/* The folders of the writable layer, owned by the namespace's root. */
+static int make_upper(struct container *container, struct store *store, struct err *err)
+{
+	static const char *const names[] = { "upper", "work" };
+	int *const fds[] = { &container->upper, &container->work };
+	uint32_t uid, gid;
+
+	if (!holds_upper(store->dir)) {
+		log_note("what the job writes is kept in memory: the store's file system holds no "
+			 "overlay");
+		return 0;
+	}
+	if (!idmap_uid_outside(&store->map, 0, &uid) || !idmap_gid_outside(&store->map, 0, &gid))
+		return err_set(err, ERR_CONTAINER, "the id map has no root");
+	if (store_tmp_new(store, &container->tmp, err) < 0)
+		return -1;
+	container->has_tmp = true;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		*fds[i] = fs_open_dir_made(container->tmp.dir, names[i], 0755, err);
+		if (*fds[i] < 0)
+			return -1;
+		if (geteuid() == 0 &&
+		    fchownat(container->tmp.dir, names[i], uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_sys_as(err, ERR_CONTAINER, errno, "give away %s", names[i]);
+	}
+	return 0;
+}
+
+/* Removes the writable layer; a failure is not the job's, and the next command tries again. */
+static void drop_upper(struct container *container, struct store *store)
+{
+	struct err err = { 0 };
+
+	if (container->upper >= 0)
+		close(container->upper);
+	if (container->work >= 0)
+		close(container->work);
+	if (container->has_tmp && store_tmp_drop(store, &container->tmp, &err) < 0)
+		log_warn("remove the writable layer: %s", err.msg);
+	err_done(&err);
+}
+
+/* Puts the child's own words in the place of "duet-init ended", when there are any. */
+static void take_report(int fd, struct err *err)
+{
+	char text[4096];
+	ssize_t got;
+	size_t used = 0;
+	int code;
+
+	while (used < sizeof(text) - 1 &&
+	       (got = read(fd, text + used, sizeof(text) - 1 - used)) > 0)
+		used += (size_t)got;
+	text[used] = '\0';
+	if (used <= sizeof(code))
+		return;
+	memcpy(&code, text, sizeof(code));
+	err_set(err, code, "%s", text + sizeof(code));
+	used -= sizeof(code) + strlen(text + sizeof(code)) + 1;
+	if (used > 1 && used < sizeof(text))
+		err_mend(err, "%s", text + sizeof(code) + strlen(text + sizeof(code)) + 1);
+}
+
+static int talk(struct container *container, struct jail *jail, int channel, int report,
+		int *ret_code, struct err *err)
+{
+	struct agent_run run = {
+		.channel = channel,
+		.in = STDIN_FILENO,
+		.out = STDOUT_FILENO,
+		.errors = STDERR_FILENO,
+		.peer_death = jail->pidfd,
+		.hello_ms = HELLO_MS,
+	};
+	int result = agent_run(&run, container->job, ret_code, err);
+
+	jail_kill(jail);
+	if (result < 0 && err->code == ERR_AGENT)
+		take_report(report, err);
+	return result;
+}
+
+static int run_prepared(struct container *container, int *ret_code, struct err *err)
+{
+	struct jail_entry entry = { .before = container_before, .enter = container_enter,
+				    .data = container };
+	_cleanup_close_ int ours = -1, theirs = -1, report_read = -1, report_write = -1;
+	struct jail jail;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(err, errno, "make socketpair");
+	ours = pair[0];
+	theirs = pair[1];
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "make pipe");
+	report_read = pair[0];
+	report_write = pair[1];
+	container->channel = theirs;
+	container->report = report_write;
+	if (jail_start(&jail, container->map, NAMESPACES, &entry, err) < 0)
+		return -1;
+	close(TAKE_FD(theirs));
+	close(TAKE_FD(report_write));
+	return talk(container, &jail, ours, report_read, ret_code, err);
+}
+
+/* What this map cannot do is refused before anything starts. */
+static int check_identity(const struct container *container, struct err *err)
+{
+	const struct identity *who = &container->job->identity;
+	uint32_t outside;
+
+	if (idmap_uid_outside(container->map, who->uid, &outside) &&
+	    idmap_gid_outside(container->map, who->gid, &outside))
+		return 0;
+	err_set(err, ERR_JOB_USER, "run as uid %u, gid %u: the id map has no such id", who->uid,
+		who->gid);
+	if (container->map->kind == IDMAP_SINGLE)
+		return err_mend(err, "in single-uid mode there is only root; subuids for this user "
+				"give the others: `duet doctor`");
+	return -1;
+}
+
+static int container_run(struct store *store, const struct rootfs *rootfs, const struct job *job,
+			 int *ret_code, struct err *err)
+{
+	_cleanup_free_ struct container *container = xcalloc(1, sizeof(*container));
+	int result;
+
+	container->rootfs = rootfs;
+	container->job = job;
+	container->map = &store->map;
+	container->upper = container->work = -1;
+	if (check_identity(container, err) < 0)
+		return -1;
+	container->init = seal_init(err);
+	if (container->init < 0)
+		return -1;
+	mounts_plan(job, store->map.kind == IDMAP_SINGLE, &container->mounts);
+	result = make_binds(container, err);
+	if (result == 0 && rootfs->layer_count > 0)
+		result = make_upper(container, store, err);
+	/* the trees and the upper have locks of their own: gc and other builds may go on */
+	store_unlock(store);
+	if (result == 0)
+		result = run_prepared(container, ret_code, err);
+	drop_upper(container, store);
+	close_binds(container);
+	mounts_done(&container->mounts);
+	close(container->init);
+	return result;
+}
+
+static int container_explain(struct store *store, const struct rootfs *rootfs,
+			     const struct job *job, char **ret_text, struct err *err)
+{
+	_cleanup_free_ char *uids = idmap_text(store->map.uids, store->map.uid_extents);
+	_cleanup_free_ char *gids = idmap_text(store->map.gids, store->map.gid_extents);
+	_cleanup_free_ char *caps = caps_text(job->capabilities), *text = NULL;
+	bool single = store->map.kind == IDMAP_SINGLE;
+	struct mount_list mounts;
+	char filter[65];
+	struct str out = { 0 };
+
+	(void)err;
+	filter_digest(single ? FILTER_JOB_SINGLE : FILTER_JOB, filter);
+	mounts_plan(job, single, &mounts);
+	text = mounts_text(&mounts);
+	mounts_done(&mounts);
+	str_addf(&out, "runner       container\nlayers       %zu\n", rootfs->layer_count);
+	for (size_t i = 0; i < rootfs->layer_count; i++) {
+		char hex[DIGEST_TEXT_SIZE];
+
+		digest_text(&rootfs->layers[i].diff_id, hex);
+		str_addf(&out, "             %s\n", hex);
+	}
+	str_addf(&out, "uid map\n%sgid map\n%s", uids, gids);
+	str_addf(&out, "user         %u:%u\nworkdir      %s\nhostname     %s\n",
+		 job->identity.uid, job->identity.gid, job->workdir, job->hostname);
+	str_addf(&out, "capabilities %s\nno new privs yes\nfilter       %s\n", caps,
+		 job->seccomp == SECCOMP_UNCONFINED && !single ? "unconfined" : filter);
+	str_addf(&out, "mounts\n%scommand\n", text);
+	for (size_t i = 0; i < job->argv.count; i++) {
+		_cleanup_free_ char *word = str_escape(job->argv.items[i], 65536);
+
+		str_addf(&out, "  %s\n", word);
+	}
+	*ret_text = out.text;
+	return 0;
+}
+
+const struct runner container_runner = {
+	.name = "container",
+	.run = container_run,
+	.explain = container_explain,
+};

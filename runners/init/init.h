@@ -1,0 +1,73 @@
+/* duet-init: what its files share. libc only; nothing is allocated after start. */
+#ifndef DUET_RUNNERS_INIT_INIT_H
+#define DUET_RUNNERS_INIT_INIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "runners/init/proto.h"
+
+#define CHANNEL_FD 3		/* the agent's channel in a container */
+#define CONTROL_ROOM 4096	/* bytes of control frames that may wait */
+
+enum session_state { SESSION_FREE, SESSION_RUNNING, SESSION_DRAINING, SESSION_EXITED };
+
+/* One stream from the host to the job: what arrived and is not written yet. */
+struct inflow {
+	int fd;			/* the job's stdin pipe or pty; -1 when closed */
+	bool ended;		/* the host sent EOF */
+	uint32_t start, used;	/* ring */
+	uint8_t ring[PROTO_WINDOW];
+};
+
+/* One stream from the job to the host. */
+struct outflow {
+	int fd;			/* -1 when closed */
+	uint32_t credit;	/* bytes that may be sent */
+	bool eof_sent;
+};
+
+struct session {
+	enum session_state state;
+	pid_t pid;
+	bool tty;
+	int status;		/* wait status, once it is dead */
+	struct inflow in;
+	struct outflow out[PROTO_STREAMS];	/* [PROTO_STDOUT], [PROTO_STDERR] */
+};
+
+struct init {
+	int channel;
+	int signals;		/* signalfd of SIGCHLD */
+	uint8_t nonce[16];
+	bool welcomed;
+	uint64_t repeat_ms;	/* when HELLO or EXIT is sent again; 0: never */
+	struct session sessions[PROTO_SESSIONS_MAX];
+	/* what comes in: one frame, perhaps not whole yet */
+	uint8_t in[sizeof(struct proto_head) + PROTO_PAYLOAD_MAX];
+	size_t in_used;
+	/* what goes out: control frames first, then one data frame that may be partly sent */
+	uint8_t control[CONTROL_ROOM];
+	size_t control_used;
+	uint8_t out[sizeof(struct proto_head) + PROTO_PAYLOAD_MAX];
+	size_t out_start, out_used;
+};
+
+/* job.c: starts what START describes; answers STARTED or FAILED. */
+void job_start(struct init *init, unsigned int session, const uint8_t *payload, size_t length);
+
+/* channel.c: frames. Each ends the process when the host is gone or speaks nonsense. */
+void channel_queue(struct init *init, enum proto_type type, unsigned int session,
+		   unsigned int stream, const void *payload, size_t length);
+void channel_read(struct init *init,
+		  void (*take)(struct init *, const struct proto_head *, const uint8_t *));
+/* Sends what waits; true when everything is out and a data frame may be made. */
+bool channel_flush(struct init *init);
+bool channel_has_room(const struct init *init);
+
+/* Ends everything: PID 1 of a container exits, a guest powers off. */
+_Noreturn void init_end(int code);
+
+#endif
