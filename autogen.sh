@@ -1,7 +1,112 @@
 #!/bin/sh
-# Bootstraps duet from a checkout.
+# Makes a checkout ready.
+#
+#	./autogen.sh		writes configure
+#	./autogen.sh --demo	installs what is missing, builds, runs examples/hello
+#	./autogen.sh --check	installs what is missing, builds with warnings as errors, runs all tests
+#
+# Built in build/; nothing is installed but Debian packages, which are named before.
 set -eu
 cd "$(dirname "$0")"
-autoreconf --install --force >/dev/null
-# a folder is called core: autoconf's habit of removing core dumps must not meet it
-sed -i 's/rm -f core /rm -f /' configure
+
+build_packages='gcc make autoconf automake pkg-config libc6-dev linux-libc-dev libyaml-dev
+libjansson-dev libcap-dev libseccomp-dev libarchive-dev libcurl4-openssl-dev libssl-dev libzstd-dev
+zlib1g-dev liblzma-dev check musl-tools scdoc'
+demo_packages='mmdebstrap uidmap'
+check_packages='python3 python3-jsonschema strace bubblewrap crun umoci skopeo podman libarchive-tools
+attr acl libcap2-bin e2fsprogs zstd xz-utils gzip openssl curl shellcheck util-linux procps
+clang libclang-rt-14-dev'
+
+case $(uname -m) in
+x86_64) build_packages="$build_packages libisal-dev isal" ;;
+esac
+
+say() {
+	printf 'autogen: %s\n' "$*"
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		say "cannot run as root (no sudo): $*" >&2
+		return 1
+	fi
+}
+
+# Installs those of the named packages that are missing.
+install_packages() {
+	missing=
+	for package in "$@"; do
+		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+			missing="$missing $package"
+	done
+	[ -n "$missing" ] || return 0
+	if ! command -v apt-get >/dev/null; then
+		say "this is no Debian; install the counterparts of:$missing" >&2
+		exit 1
+	fi
+	say "installing:$missing"
+	# shellcheck disable=SC2086 # words on purpose
+	if ! as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends $missing >build-packages.log 2>&1; then
+		as_root apt-get update >build-packages.log 2>&1
+		as_root env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y --no-install-recommends $missing >>build-packages.log 2>&1 || {
+			cat build-packages.log >&2
+			exit 1
+		}
+	fi
+	rm -f build-packages.log
+}
+
+bootstrap() {
+	autoreconf --install --force >/dev/null 2>&1 || autoreconf --install --force
+	# a folder is called core: autoconf's habit of removing core dumps must not meet it
+	sed -i 's/rm -f core /rm -f /' configure
+}
+
+build() {
+	bootstrap
+	mkdir -p build
+	(cd build && ../configure -q "$@" && make -s -j"$(nproc)")
+}
+
+demo() {
+	# shellcheck disable=SC2086 # words on purpose
+	install_packages $build_packages $demo_packages
+	say "building in build/"
+	build
+	if ! [ -e build/debian.tar.gz ]; then
+		say "making a Debian root (bookworm, minbase) with mmdebstrap: about a minute"
+		mmdebstrap --quiet --variant=minbase --format=tar bookworm - | gzip >build/debian.tar.gz.part
+		mv build/debian.tar.gz.part build/debian.tar.gz
+	fi
+	say "duet run -C examples/hello"
+	DEBIAN_ROOT="$PWD/build/debian.tar.gz" build/duet run -C examples/hello
+}
+
+check() {
+	# shellcheck disable=SC2086 # words on purpose
+	install_packages $build_packages $demo_packages $check_packages
+	say "building in build/"
+	build --enable-werror
+	make -s -C build -j"$(nproc)" check VERBOSE=1
+	say "unit tests with ASan and UBSan in build/san/"
+	mkdir -p build/san
+	(cd build/san && ../../configure -q --enable-werror --enable-sanitizers &&
+		make -s -j"$(nproc)" check VERBOSE=1 TESTS="$(make -s print-unit-tests)")
+}
+
+case ${1-} in
+'')
+	bootstrap
+	echo 'now: ./configure && make && make install' ;;
+--demo) demo ;;
+--check) check ;;
+*)
+	sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+	exit 2 ;;
+esac

@@ -29,16 +29,14 @@ static struct archive archive_of(const struct source *source, const struct step 
 	return (struct archive){ source->url, source->path, source->has_sha256, source->sha256 };
 }
 
-static int open_path(const char *path, uint64_t *ret_bytes, struct err *err)
+static int open_path(const char *path, struct stat *ret_st, struct err *err)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
 
 	if (fd < 0)
 		return err_sys(err, errno, "open %s", path);
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+	if (fstat(fd, ret_st) < 0 || !S_ISREG(ret_st->st_mode))
 		return err_set(err, -EINVAL, "open %s: not a regular file", path);
-	*ret_bytes = (uint64_t)st.st_size;
 	return TAKE_FD(fd);
 }
 
@@ -47,7 +45,7 @@ static int archive_resolve(struct store *store, const struct source *source,
 {
 	struct archive archive = archive_of(source, step);
 	_cleanup_close_ int fd = -1;
-	uint64_t bytes;
+	struct stat st;
 	int known;
 
 	if (archive.has_sha256) {
@@ -57,10 +55,10 @@ static int archive_resolve(struct store *store, const struct source *source,
 	known = store_stat_get(store, archive.path, ret, err);
 	if (known != 0)
 		return known < 0 ? -1 : 0;
-	fd = open_path(archive.path, &bytes, err);
+	fd = open_path(archive.path, &st, err);
 	if (fd < 0 || worker_hash(fd, ret, err) < 0)
 		return -1;
-	return store_stat_set(store, archive.path, ret, err);
+	return store_stat_set(store, archive.path, &st, ret, err);
 }
 
 /* The part of a URL that a person recognises, without query and credentials. Owned, escaped. */
@@ -96,12 +94,14 @@ static int open_archive(struct store *store, const struct archive *archive,
 			const struct digest *digest, struct build_blob *ret, struct err *err)
 {
 	struct build_blob blob = { .fd = -1, .allow_xz = true };
+	struct stat st;
 	int found;
 
 	if (archive->path) {
-		blob.fd = open_path(archive->path, &blob.bytes, err);
+		blob.fd = open_path(archive->path, &st, err);
 		if (blob.fd < 0)
 			return -1;
+		blob.bytes = (uint64_t)st.st_size;
 		blob.has_expected = true;
 		blob.expected = *digest;
 		*ret = blob;

@@ -1,8 +1,10 @@
 /* duet: the table of commands. Parses the line, runs one command, prints its error once. */
 #include <errno.h>
 #include <getopt.h>
+#include <linux/close_range.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
@@ -224,6 +226,8 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int code = 0, result;
 
+	/* what the caller left open is not for anything that we start */
+	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	if (argc > 1 && !strcmp(argv[1], "--version")) {
 		puts("duet " PACKAGE_VERSION);
 		return 0;

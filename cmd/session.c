@@ -20,13 +20,13 @@ int session_spec(struct session *session, const struct cli *cli, struct err *err
 
 int session_store(struct session *session, const struct cli *cli, struct err *err)
 {
-	const char *why_single;
+	const char *why;
 	struct idmap map;
 
-	if (idmap_find(&map, false, &why_single, err) < 0)
+	if (idmap_find(&map, false, &why, err) < 0)
 		return -1;
-	if (why_single)
-		log_debug("single-uid mode: %s", why_single);
+	if (why)
+		log_debug("ids: %s", why);
 	if (store_open(&session->store, cli->store, &map, err) < 0)
 		return -1;
 	session->has_store = true;

@@ -264,6 +264,7 @@ static int remove_children(struct removal *removal, int fd, unsigned int depth)
 			close(copy);
 		return err_sys(removal->err, errno, "read folder");
 	}
+	rewinddir(dir); /* the copy shares its place with fd, which may have been read before */
 	while (result == 0 && (entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
 			result = remove_entry(removal, fd, entry, depth);

@@ -62,8 +62,8 @@ static int make(struct job *job, const struct spec *spec, const struct process *
 	job->read_only = target->read_only;
 	job->network = target->network;
 	job->timeout_ms = target->timeout_ms;
-	job->capabilities = (caps_job_default() | target->capabilities_add) &
-			    ~target->capabilities_drop;
+	job->capabilities = (caps_job_default() & ~target->capabilities_drop) |
+			    target->capabilities_add;
 	job->seccomp = target->seccomp;
 	return 0;
 }

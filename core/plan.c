@@ -72,7 +72,8 @@ static void own_key_of_step(const struct step *step, const struct digest *input,
 		add_number(&hash, step->has_mode);
 		add_number(&hash, step->has_mode ? step->mode : 0);
 		/* below a folder the file keeps its own name */
-		sha256_add_text(&hash, str_has_suffix(step->to, "/") ? path_base(step->path) : NULL);
+		sha256_add_text(&hash,
+				str_has_suffix(step->to, "/") ? path_base(step->path) : NULL);
 	}
 	sha256_end(&hash, ret);
 }
@@ -90,7 +91,8 @@ static void key_of_step(const struct digest *below, const struct digest *own, st
 static void key_of_image(struct plan *plan)
 {
 	const struct process *config = &plan->config;
-	const struct digest *last = plan->step_count ? &plan->steps[plan->step_count - 1].key : NULL;
+	const struct digest *last =
+		plan->step_count ? &plan->steps[plan->step_count - 1].key : NULL;
 	struct sha256 hash;
 
 	begin_key(&hash, "image");
@@ -186,7 +188,8 @@ int plan_make(struct plan *ret, const struct spec *spec, const struct plan_input
 		return err_set(err, ERR_SPEC_MISSING, "plan %s: %zu input digests for %zu inputs",
 			       spec->name, inputs->count, 1 + spec->step_count);
 	plan.steps = xcalloc(1 + spec->step_count, sizeof(*plan.steps));
-	if (spec->from.kind != SOURCE_SCRATCH && add_source(&plan, spec, &inputs->digests[0], err) < 0)
+	if (spec->from.kind != SOURCE_SCRATCH &&
+	    add_source(&plan, spec, &inputs->digests[0], err) < 0)
 		return -1;
 	for (size_t i = 0; i < spec->step_count; i++)
 		if (add_step(&plan, spec, &spec->steps[i], &inputs->digests[1 + i], err) < 0)

@@ -48,6 +48,8 @@ static const char *bad_character(const unsigned char *s, size_t left, size_t *re
 	size_t size = lead_size(s[0]);
 
 	*ret_size = size;
+	if (s[0] >= ' ' && s[0] < 0x7f)
+		return NULL;
 	if (size > left || !str_is_utf8((const char *)s, size))
 		return "not UTF-8";
 	if (s[0] == 0)
@@ -324,7 +326,9 @@ int yaml_parse(struct yaml_node *ret, const char *file, const char *text, size_t
 	       const struct yaml_limits *limits, struct err *err)
 {
 	_cleanup_(yaml_done) struct yaml_node root = { 0 };
-	struct reader r = { .file = file, .text = text, .size = size, .limits = limits, .err = err };
+	struct reader r = {
+		.file = file, .text = text, .size = size, .limits = limits, .err = err,
+	};
 	int result;
 
 	if (check_text(&r) < 0)

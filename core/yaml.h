@@ -1,10 +1,10 @@
 /*
  * YAML into a small tree that is not changed afterwards; every node knows where it stands.
  *
- * Only what a spec needs is let in: one document of maps, lists and scalars in UTF-8. Refused, each
- * with its place: anchors, aliases, tags, merge keys, directives, further documents, duplicate keys,
- * keys that are not scalars, control characters, a byte order mark, and whatever goes beyond the
- * limits. Nothing is typed here: a scalar is its text, and what it means is said by its key.
+ * Only what a spec needs is let in: one document of maps, lists and scalars in UTF-8. Refused,
+ * each with its place: anchors, aliases, tags, merge keys, directives, further documents,
+ * duplicate keys, keys that are not scalars, control characters, a byte order mark, and whatever
+ * goes beyond the limits. Nothing is typed here: a scalar is its text, its key says what it means.
  */
 #ifndef DUET_CORE_YAML_H
 #define DUET_CORE_YAML_H
@@ -28,7 +28,7 @@ struct yaml_node {
 	bool plain;			/* a scalar without quotes and not a block */
 	struct place place;
 	char *text;			/* owned; of a scalar; holds no NUL */
-	struct yaml_node *items;	/* owned; of a list; of a map: key, value, key, value ... */
+	struct yaml_node *items;	/* owned; of a map: key, value, key, value ... */
 	size_t count;			/* items of a list, pairs of a map */
 };
 

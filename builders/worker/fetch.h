@@ -8,25 +8,40 @@
 #include "core/digest.h"
 #include "core/err.h"
 
-#define FETCH_TRIES_MAX 5
+#define FETCH_TRIES_MAX 5		/* a try is one request with its redirects */
 #define FETCH_REDIRECTS_MAX 5
 #define FETCH_BYTES_MAX (64ull << 30)	/* 64 GiB, when the size is not known beforehand */
+#define FETCH_ERROR_BODY_MAX 65536	/* bytes of an error page that are read */
+#define FETCH_ERROR_SHOWN_MAX 1000	/* bytes of it, escaped, in a message */
+#define FETCH_BACKOFF_MS 1000		/* before the second try; doubled for each later one */
+#define FETCH_BACKOFF_MAX_MS 60000
+#define FETCH_STALL_S 30		/* so long below 1 KiB/s ends a try */
 
 struct fetch {
 	const char *url;	/* https:// (file:// is opened by the caller, never here) */
 	struct digest expected;
 	uint64_t bytes;		/* expected size; 0: unknown */
-	int out;		/* borrowed; a regular file; what is in it already is taken up (resume) */
+	int out;		/* borrowed; a regular file, O_RDWR; what is in it is taken up (resume) */
+	/* Bytes in the file, and how many it will be (0: not known); about ten times a second. */
 	void (*progress)(void *data, uint64_t done, uint64_t total);
 	void *data;
 	const char *ca_file;	/* NULL: the system's */
+	uint32_t backoff_ms;	/* 0: FETCH_BACKOFF_MS */
+	uint32_t stall_s;	/* 0: FETCH_STALL_S */
 };
 
 /*
  * Resumes what `out` holds (re-hashed from byte 0, Range with If-Range when the validator is strong,
- * start over when the server answers 200), retries with back-off and Retry-After, follows at most
- * FETCH_REDIRECTS_MAX redirects itself, https only, no netrc, no transparent decoding. Stops at
- * bytes + 1. Errors: ERR_FETCH, ERR_FETCH_DIGEST.
+ * start over when the server answers 200), retries with back-off and jitter or as Retry-After says,
+ * follows at most FETCH_REDIRECTS_MAX redirects itself, https only, never from a public server to a
+ * local address, no netrc, no credentials, no decoding: the digest is that of the bytes on the wire.
+ * Stops at bytes + 1. When a file that was put together from several answers has the wrong digest,
+ * it is fetched once more from byte 0.
+ *
+ * A file that already is what is expected costs no request when its size is known, else one (416).
+ * On success `out` holds exactly the expected bytes (not synced) and *ret_bytes their number. After
+ * ERR_FETCH what came stays in it, for a later call to take up; after ERR_FETCH_DIGEST it is empty.
+ * Errors: ERR_FETCH, ERR_FETCH_DIGEST, -errno of `out`. Ignores SIGPIPE while it runs.
  */
 int fetch_run(const struct fetch *fetch, uint64_t *ret_bytes, struct err *err);
 

@@ -12,7 +12,8 @@
 #define BIT(number) (UINT64_C(1) << (number))
 #define BITS_MAX 64u
 
-/* By number, as in linux/capability.h. The text is static, so a table and not cap_to_name(). */
+/* By number, as in linux/capability.h. The text is static, so a table and not
+ * cap_to_name(). */
 static const char *const names[] = {
 	[CAP_CHOWN] = "CAP_CHOWN",
 	[CAP_DAC_OVERRIDE] = "CAP_DAC_OVERRIDE",
@@ -65,8 +66,8 @@ static void free_caps(cap_t *caps)
 
 uint64_t caps_job_default(void)
 {
-	return BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) |
-	       BIT(CAP_KILL) | BIT(CAP_SETGID) | BIT(CAP_SETUID);
+	return BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) |
+	       BIT(CAP_FSETID) | BIT(CAP_KILL) | BIT(CAP_SETGID) | BIT(CAP_SETUID);
 }
 
 bool caps_parse(const char *name, uint64_t *ret_bit)
@@ -130,7 +131,8 @@ static uint64_t set_of(cap_t caps, cap_flag_t which, uint64_t known)
 	for (unsigned int i = 0; i < BITS_MAX && (known & BIT(i)); i++) {
 		cap_flag_value_t value = CAP_CLEAR;
 
-		if (cap_get_flag(caps, (cap_value_t)i, which, &value) == 0 && value == CAP_SET)
+		if (cap_get_flag(caps, (cap_value_t)i, which, &value) == 0 &&
+		    value == CAP_SET)
 			mask |= BIT(i);
 	}
 	return mask;
@@ -150,11 +152,13 @@ static int limit_bounding(uint64_t mask, struct err *err)
 	uint64_t known, now = bounding_set(&known);
 
 	if (mask & ~known)
-		return err_set(err, -EINVAL, "limit capabilities: this kernel has no such: %#llx",
+		return err_set(err, -EINVAL,
+			       "limit capabilities: this kernel has no such: %#llx",
 			       (unsigned long long)(mask & ~known));
 	for (unsigned int i = 0; i < BITS_MAX; i++)
 		if ((now & ~mask & BIT(i)) && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) < 0)
-			return err_sys(err, errno, "drop capability %u from the bounding set", i);
+			return err_sys(err, errno,
+				       "drop capability %u from the bounding set", i);
 	return 0;
 }
 
@@ -180,7 +184,8 @@ static int limit_own(uint64_t mask, struct err *err)
 
 static int differs(const char *set, uint64_t is, uint64_t wanted, struct err *err)
 {
-	return err_set(err, -EPERM, "limit capabilities: %s is %#llx when read back, not %#llx", set,
+	return err_set(err, -EPERM,
+		       "limit capabilities: %s is %#llx when read back, not %#llx", set,
 		       (unsigned long long)is, (unsigned long long)wanted);
 }
 

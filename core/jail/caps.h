@@ -18,9 +18,10 @@ char *caps_text(uint64_t mask);
 /* Whether the calling thread has all of `mask` in its effective set. */
 bool caps_have(uint64_t mask);
 /*
- * Sets bounding, permitted and effective to `mask`, inheritable and ambient to nothing, and reads
- * all of them back; a mismatch is an error. Needs CAP_SETPCAP in the caller's user namespace when
- * the bounding set has more than `mask`; what the caller does not have cannot be given.
+ * Sets bounding, permitted and effective to `mask`, inheritable and ambient to nothing,
+ * and reads all of them back; a mismatch is an error. Needs CAP_SETPCAP in the caller's
+ * user namespace when the bounding set has more than `mask`; what the caller does not
+ * have cannot be given.
  */
 int caps_limit(uint64_t mask, struct err *err);
 

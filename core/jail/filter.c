@@ -12,10 +12,10 @@
 #include "core/mem.h"
 
 static const struct filter filters[FILTER_COUNT] = {
-	[FILTER_JOB] = { "job", job_code, ARRAY_SIZE(job_code) },
-	[FILTER_JOB_SINGLE] = { "job-single", job_single_code, ARRAY_SIZE(job_single_code) },
-	[FILTER_UNPACK] = { "unpack", unpack_code, ARRAY_SIZE(unpack_code) },
-	[FILTER_FETCH] = { "fetch", fetch_code, ARRAY_SIZE(fetch_code) },
+    [FILTER_JOB] = {"job", job_code, ARRAY_SIZE(job_code)},
+    [FILTER_JOB_SINGLE] = {"job-single", job_single_code, ARRAY_SIZE(job_single_code)},
+    [FILTER_UNPACK] = {"unpack", unpack_code, ARRAY_SIZE(unpack_code)},
+    [FILTER_FETCH] = {"fetch", fetch_code, ARRAY_SIZE(fetch_code)},
 };
 
 const struct filter *filter_get(enum filter_kind kind)
@@ -27,19 +27,23 @@ int filter_load(enum filter_kind kind, struct err *err)
 {
 	const struct filter *filter = filter_get(kind);
 	const struct sock_fprog program = {
-		.len = filter->length,
-		.filter = (struct sock_filter *)filter->code,	/* the kernel only reads it */
+	    .len = filter->length,
+	    .filter = (struct sock_filter *)filter->code, /* the kernel only reads it */
 	};
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, errno, "set no_new_privs");
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
-		return err_sys(err, errno, "load the system call filter %s", filter->name);
+		return err_sys(err, errno, "load the system call filter %s",
+			       filter->name);
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
-		return err_set(err, -EPERM, "set no_new_privs: it is not set when read back");
+		return err_set(err, -EPERM,
+			       "set no_new_privs: it is not set when read back");
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_FILTER)
-		return err_set(err, -EPERM, "load the system call filter %s: it is not there when "
-			       "read back", filter->name);
+		return err_set(err, -EPERM,
+			       "load the system call filter %s: it is not there when "
+			       "read back",
+			       filter->name);
 	return 0;
 }
 

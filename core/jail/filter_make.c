@@ -1,12 +1,14 @@
 /*
- * Run while duet is built: writes the filters of filter_table.h as arrays of BPF to standard output.
+ * Run while duet is built: writes the filters of filter_table.h as arrays of BPF to
+ * standard output.
  *
  *	load the architecture; another than ours: go to the tree
  *	load the call's number; for each guard: compare, load the argument, test, answer
- *	the tree: libseccomp's, which asks for the architecture and then finds the number by halving
+ *	the tree: libseccomp's: it asks for the architecture, then finds the number by halving
  *
- * The guards stand in front, made here by hand: libseccomp cannot answer "allow, but for these two
- * values" when the default is neither of the answers, and its filters would be three times as long.
+ * The guards stand in front, made here by hand: libseccomp cannot say "allowed, but for
+ * these two values" when the default is neither of the answers, unless every range of the
+ * other values gets a rule of its own.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -32,6 +34,8 @@
 #define LOW_WORD 4
 #endif
 
+#define ARGUMENTS ((uint32_t)offsetof(struct seccomp_data, args))
+
 struct code {
 	struct sock_filter at[CODE_MAX];
 	size_t length;
@@ -43,7 +47,8 @@ static void __attribute__((noreturn)) die(const char *what, const char *which)
 	exit(1);
 }
 
-static void emit(struct code *code, uint16_t op, uint8_t if_true, uint8_t if_false, uint32_t k)
+static void emit(struct code *code, uint16_t op, uint8_t if_true, uint8_t if_false,
+		 uint32_t k)
 {
 	if (code->length == CODE_MAX)
 		die("filter is too long", "guards");
@@ -105,7 +110,7 @@ static void add_calls(scmp_filter_ctx tree, const struct filter_profile *profile
 				continue;
 			decided[number] = true;
 			if (list->answer == profile->otherwise)
-				continue;	/* libseccomp refuses what changes nothing */
+				continue; /* libseccomp refuses what changes nothing */
 			if (seccomp_rule_add(tree, action(list->answer), number, 0) < 0)
 				die("add a rule", word);
 		}
@@ -113,13 +118,13 @@ static void add_calls(scmp_filter_ctx tree, const struct filter_profile *profile
 }
 
 /*
- * One guard: entered with the call's number loaded, left either with an answer or with the tree to
- * come. A call has one guard: a second would never be reached.
+ * One guard: entered with the call's number loaded, left either with an answer or with
+ * the tree to come. A call has one guard: a second would never be reached.
  */
 static void emit_guard(struct code *code, const struct filter_guard *guard, bool *guarded)
 {
 	uint32_t answer = SECCOMP_RET_ERRNO | (uint32_t)guard->answer;
-	uint32_t argument = offsetof(struct seccomp_data, args) + 8 * guard->argument + LOW_WORD;
+	uint32_t argument = ARGUMENTS + 8 * guard->argument + LOW_WORD;
 	bool masked = guard->mask != ALL_BITS;
 	bool deny = guard->test == GUARD_DENY;
 	int number = resolve(guard->call);
@@ -131,21 +136,25 @@ static void emit_guard(struct code *code, const struct filter_guard *guard, bool
 		die("guarded twice, or number out of range", guard->call);
 	guarded[number] = true;
 	/* skipped when it is another call: load, mask, a test per value, return, jump */
-	emit(code, BPF_JMP | BPF_JEQ | BPF_K, 0, (uint8_t)(1 + masked + left + 2), (uint32_t)number);
+	emit(code, BPF_JMP | BPF_JEQ | BPF_K, 0, (uint8_t)(1 + masked + left + 2),
+	     (uint32_t)number);
 	emit(code, BPF_LD | BPF_W | BPF_ABS, 0, 0, argument);
 	if (masked)
 		emit(code, BPF_ALU | BPF_AND | BPF_K, 0, 0, guard->mask);
 	for (uint32_t i = 0; i < guard->count; i++) {
 		left--;
-		/* behind the tests stand the answer, then the way on: DENY meets the first when a
-		 * value fits, ONLY the second */
+		/* behind the tests stand the answer, then the way on: DENY meets the
+		 * first when a value fits, ONLY the second */
 		if (deny)
-			emit(code, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)left, left == 0, guard->values[i]);
+			emit(code, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)left, left == 0,
+			     guard->values[i]);
 		else
-			emit(code, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(left + 1), 0, guard->values[i]);
+			emit(code, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(left + 1), 0,
+			     guard->values[i]);
 	}
 	emit(code, BPF_RET | BPF_K, 0, 0, answer);
-	emit(code, BPF_JMP | BPF_JA, 0, 0, UINT32_MAX);	/* to the tree; its distance comes later */
+	/* to the tree; its distance comes later */
+	emit(code, BPF_JMP | BPF_JA, 0, 0, UINT32_MAX);
 }
 
 static void emit_guards(struct code *code, const struct filter_profile *profile)
@@ -157,7 +166,8 @@ static void emit_guards(struct code *code, const struct filter_profile *profile)
 	emit(code, BPF_JMP | BPF_JA, 0, 0, UINT32_MAX);
 	emit(code, BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, nr));
 	for (size_t i = 0; i < ARRAY_SIZE(profile->guards) && profile->guards[i]; i++)
-		for (const struct filter_guard *guard = profile->guards[i]; guard->call; guard++)
+		for (const struct filter_guard *guard = profile->guards[i]; guard->call;
+		     guard++)
 			emit_guard(code, guard, guarded);
 	for (size_t i = 0; i < code->length; i++)
 		if (code->at[i].code == (BPF_JMP | BPF_JA))
@@ -186,9 +196,10 @@ static void add_tree(struct code *code, scmp_filter_ctx tree, const char *name)
 static void make(const struct filter_profile *profile, struct code *code)
 {
 	scmp_filter_ctx tree = seccomp_init(action(profile->otherwise));
+	uint32_t foreign = action(profile->foreign);
 	bool decided[CALLS_MAX] = { false };
 
-	if (!tree || seccomp_attr_set(tree, SCMP_FLTATR_ACT_BADARCH, action(profile->foreign)) < 0 ||
+	if (!tree || seccomp_attr_set(tree, SCMP_FLTATR_ACT_BADARCH, foreign) < 0 ||
 	    seccomp_attr_set(tree, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0)
 		die("begin", profile->name);
 	for (size_t i = 0; i < ARRAY_SIZE(profile->groups) && profile->groups[i]; i++)
@@ -202,8 +213,8 @@ static void print(const char *name, const struct code *code)
 {
 	printf("static const struct sock_filter %s_code[] = {\n", name);
 	for (size_t i = 0; i < code->length; i++)
-		printf("\t{ 0x%02x, %u, %u, 0x%08x },\n", code->at[i].code, code->at[i].jt,
-		       code->at[i].jf, code->at[i].k);
+		printf("\t{ 0x%02x, %u, %u, 0x%08x },\n", code->at[i].code,
+		       code->at[i].jt, code->at[i].jf, code->at[i].k);
 	printf("};\n\n");
 }
 
@@ -211,7 +222,7 @@ int main(void)
 {
 	static struct code code;
 
-	printf("/* Written by core/jail/filter_make from core/jail/filter_table.h. */\n\n");
+	printf("/* Written by core/jail/filter_make from filter_table.h. */\n\n");
 	for (size_t i = 0; i < ARRAY_SIZE(profiles); i++) {
 		code.length = 0;
 		make(&profiles[i], &code);

@@ -20,7 +20,7 @@
 #include "core/str.h"
 
 #define SUBIDS_BYTES_MAX (1u << 20)	/* of /etc/subuid */
-#define MAP_BYTES_MAX 16384u		/* of /proc/self/uid_map: the kernel's own bound is a page */
+#define MAP_BYTES_MAX 16384u /* of /proc/self/uid_map: the kernel's own bound is a page */
 #define ID_MAX 4294967293u		/* the two ids above mean "none" to the kernel */
 
 /* uids and gids go the same way; this is what differs. */
@@ -33,7 +33,7 @@ static const struct side {
 	{ "newgidmap", "/etc/subgid", "/proc/self/gid_map" },
 };
 
-/* --- pure ------------------------------------------------------------------------------------ */
+/* --- pure --------------------------------------------------------------------------- */
 
 static bool is_digits(const char *text)
 {
@@ -50,9 +50,10 @@ static bool overlaps(const struct idmap_extent *list, uint32_t count, uint32_t s
 	return false;
 }
 
-/* One line, "NAME:START:COUNT" without its end; false when it is another's or malformed. */
-static bool parse_subid_line(char *line, const char *name, uint32_t id, uint32_t *ret_start,
-			     uint32_t *ret_count)
+/* One line, "NAME:START:COUNT" without its end; false when it is another's or
+ * malformed. */
+static bool parse_subid_line(char *line, const char *name, uint32_t id,
+			     uint32_t *ret_start, uint32_t *ret_count)
 {
 	char *start = strchr(line, ':');
 	char *count = start ? strchr(start + 1, ':') : NULL;
@@ -102,10 +103,11 @@ uint32_t idmap_parse_map(const char *text, struct idmap_extent *ret, uint32_t ma
 		unsigned long long inside, outside, count;
 		int length = 0;
 
-		if (sscanf(text, "%llu %llu %llu%n", &inside, &outside, &count, &length) != 3 ||
-		    (text[length] != '\n' && text[length] != '\0') || inside > UINT32_MAX ||
-		    outside > UINT32_MAX || count > UINT32_MAX || count == 0 ||
-		    inside + count > UINT64_C(1) << 32)
+		if (sscanf(text, "%llu %llu %llu%n", &inside, &outside, &count,
+			   &length) != 3 ||
+		    (text[length] != '\n' && text[length] != '\0') ||
+		    inside > UINT32_MAX || outside > UINT32_MAX || count > UINT32_MAX ||
+		    count == 0 || inside + count > UINT64_C(1) << 32)
 			return 0;
 		text += length + (text[length] == '\n');
 		ret[found++] = (struct idmap_extent){ (uint32_t)inside, (uint32_t)outside,
@@ -125,11 +127,12 @@ char *idmap_text(const struct idmap_extent *extents, uint32_t count)
 	return text.text;
 }
 
-static bool outside_of(const struct idmap_extent *extents, uint32_t count, uint32_t inside,
-		       uint32_t *ret)
+static bool outside_of(const struct idmap_extent *extents, uint32_t count,
+		       uint32_t inside, uint32_t *ret)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		if (inside < extents[i].inside || inside - extents[i].inside >= extents[i].count)
+		if (inside < extents[i].inside ||
+		    inside - extents[i].inside >= extents[i].count)
 			continue;
 		*ret = extents[i].outside + (inside - extents[i].inside);
 		return true;
@@ -151,8 +154,9 @@ bool idmap_gid_outside(const struct idmap *map, uint32_t inside, uint32_t *ret)
 static void name_map(struct idmap *map)
 {
 	const struct idmap_extent *more = &map->uids[1];
-	bool same = map->uid_extents == map->gid_extents &&
-		    memcmp(map->uids, map->gids, map->uid_extents * sizeof(map->uids[0])) == 0;
+	bool same =
+	    map->uid_extents == map->gid_extents &&
+	    memcmp(map->uids, map->gids, map->uid_extents * sizeof(map->uids[0])) == 0;
 
 	if (map->kind == IDMAP_RANGE && map->uids[0].outside == IDMAP_ROOT_BASE) {
 		snprintf(map->id, sizeof(map->id), "range");
@@ -174,7 +178,7 @@ static void name_map(struct idmap *map)
 	}
 }
 
-/* --- finding --------------------------------------------------------------------------------- */
+/* --- finding ------------------------------------------------------------------------ */
 
 /* The ids of the caller's own user namespace. */
 struct own_ids {
@@ -204,7 +208,8 @@ static bool covers(const struct own_ids *own, uint32_t start, uint32_t count)
 {
 	for (uint32_t i = 0; i < own->count; i++)
 		if (start >= own->at[i].inside &&
-		    (uint64_t)start + count <= (uint64_t)own->at[i].inside + own->at[i].count)
+		    (uint64_t)start + count <=
+			(uint64_t)own->at[i].inside + own->at[i].count)
 			return true;
 	return false;
 }
@@ -228,7 +233,8 @@ static bool has_caps(const char *const *names)
 	return caps_have(mask);
 }
 
-/* Nested root: 0 is the caller, 1.. all other ids that its namespace has. Returns the extents. */
+/* Nested root: 0 is the caller, 1.. all other ids that its namespace has. Returns the
+ * extents. */
 static uint32_t share_own_ids(const struct own_ids *own, uint32_t self,
 			      struct idmap_extent ret[IDMAP_EXTENTS_MAX])
 {
@@ -239,7 +245,8 @@ static uint32_t share_own_ids(const struct own_ids *own, uint32_t self,
 		uint32_t start = own->at[i].inside, count = own->at[i].count;
 
 		if (start <= self && self - start < count) {
-			/* what follows the caller's own id; root's is the first of its extent */
+			/* what follows the caller's own id; root's is the first of its
+			 * extent */
 			count -= self - start + 1;
 			start = self + 1;
 		}
@@ -271,7 +278,8 @@ static const char *find_for_root(struct idmap *map, const struct own_ids own[2])
 	}
 	/* since Linux 5.12 whoever maps a namespace's 0 must have this */
 	if (!has_caps(to_map_root))
-		return "this user namespace lacks the fixed range, and CAP_SETFCAP is missing";
+		return "this user namespace lacks the fixed range, and CAP_SETFCAP is "
+		       "missing";
 	map->uid_extents = share_own_ids(&own[0], geteuid(), map->uids);
 	map->gid_extents = share_own_ids(&own[1], getegid(), map->gids);
 	if (extents_total(map->uids, map->uid_extents) < IDMAP_SUBIDS_MIN ||
@@ -291,7 +299,8 @@ static const char *check_helper(const struct side *side)
 		return "newuidmap or newgidmap is not installed (Debian: uidmap)";
 	if (!(st.st_uid == 0 && (st.st_mode & S_ISUID)) &&
 	    getxattr(path, "security.capability", NULL, 0) <= 0)
-		return "newuidmap or newgidmap is neither setuid root nor has file capabilities";
+		return "newuidmap or newgidmap is neither setuid root nor has file "
+		       "capabilities";
 	return NULL;
 }
 
@@ -306,8 +315,9 @@ static char *own_name(void)
 	return xstrdup(found->pw_name);
 }
 
-static uint32_t find_subids(const struct side *side, const struct own_ids *own, const char *name,
-			    uint32_t self, struct idmap_extent ret[IDMAP_EXTENTS_MAX])
+static uint32_t find_subids(const struct side *side, const struct own_ids *own,
+			    const char *name, uint32_t self,
+			    struct idmap_extent ret[IDMAP_EXTENTS_MAX])
 {
 	struct idmap_extent listed[IDMAP_EXTENTS_MAX - 1];
 	const struct idmap_extent caller = { 0, self, 1 };
@@ -318,7 +328,8 @@ static uint32_t find_subids(const struct side *side, const struct own_ids *own, 
 
 	ret[0] = caller;
 	/* subuids by uid belong to the user, in /etc/subgid too */
-	if (fs_read_file(AT_FDCWD, side->subids, SUBIDS_BYTES_MAX, &text, &size, &ignored) < 0)
+	if (fs_read_file(AT_FDCWD, side->subids, SUBIDS_BYTES_MAX, &text, &size,
+			 &ignored) < 0)
 		return extents;
 	count = idmap_parse_subids(text, name, geteuid(), listed, ARRAY_SIZE(listed));
 	for (uint32_t i = 0; i < count; i++) {
@@ -356,7 +367,8 @@ static const char *find_for_user(struct idmap *map, const struct own_ids own[2])
 	return NULL;
 }
 
-int idmap_find(struct idmap *ret, bool force_single, const char **ret_why, struct err *err)
+int idmap_find(struct idmap *ret, bool force_single, const char **ret_why,
+	       struct err *err)
 {
 	struct idmap map = { .kind = IDMAP_SINGLE };
 	struct own_ids own[2];
@@ -366,11 +378,13 @@ int idmap_find(struct idmap *ret, bool force_single, const char **ret_why, struc
 		for (size_t i = 0; i < ARRAY_SIZE(sides); i++)
 			if (read_own_ids(&sides[i], &own[i], err) < 0)
 				return -1;
-		why = geteuid() == 0 ? find_for_root(&map, own) : find_for_user(&map, own);
+		why =
+		    geteuid() == 0 ? find_for_root(&map, own) : find_for_user(&map, own);
 	}
 	if (map.kind == IDMAP_SINGLE) {
 		/* drops what was collected before it turned out not to do */
-		map = (struct idmap){ .kind = IDMAP_SINGLE, .uid_extents = 1, .gid_extents = 1 };
+		map = (struct idmap){
+		    .kind = IDMAP_SINGLE, .uid_extents = 1, .gid_extents = 1};
 		map.uids[0] = (struct idmap_extent){ 0, geteuid(), 1 };
 		map.gids[0] = (struct idmap_extent){ 0, getegid(), 1 };
 	}

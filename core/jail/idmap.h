@@ -20,7 +20,7 @@
 #define IDMAP_ROOT_BASE 1879048192u	/* 0x70000000 */
 #define IDMAP_COUNT 65536u
 #define IDMAP_EXTENTS_MAX 8
-#define IDMAP_SUBIDS_MIN 1000u		/* subuids or subgids below this are not worth a map */
+#define IDMAP_SUBIDS_MIN 1000u		/* fewer subuids or subgids make no map */
 
 enum idmap_kind { IDMAP_RANGE, IDMAP_SUBIDS, IDMAP_SINGLE };
 
@@ -34,43 +34,45 @@ struct idmap {
 	struct idmap_extent gids[IDMAP_EXTENTS_MAX];
 	uint32_t uid_extents, gid_extents;
 	/*
-	 * A name for this map in paths: "range", "single-1000", "sub-1000-100000-65536"; "map-" and a
-	 * digest where uids and gids differ or there are more ranges.
+	 * A name for this map in paths: "range", "single-1000", "sub-1000-100000-65536";
+	 * "map-" and a digest where uids and gids differ or there are more ranges.
 	 */
 	char id[40];
 };
 
 /*
- * The map of the calling user. `force_single`: single-uid mode although there are subuids.
- * Single mode is also taken when newuidmap cannot work (absent, no_new_privs, fewer than
- * IDMAP_SUBIDS_MIN subuids or subgids); *ret_why then says so in one clause (static text). It does
- * so too where root gets another map than IDMAP_RANGE, since its own user namespace lacks the fixed
- * range: IDMAP_SUBIDS over the ids that it has, or IDMAP_SINGLE. Else *ret_why is NULL: look at
- * ret->kind for the mode.
+ * The map of the calling user. `force_single`: single-uid mode although there are
+ * subuids. Single mode is also taken when newuidmap cannot work (absent, no_new_privs,
+ * fewer than IDMAP_SUBIDS_MIN subuids or subgids); *ret_why then says so in one clause
+ * (static text). It does so too where root gets another map than IDMAP_RANGE, since its
+ * own user namespace lacks the fixed range: IDMAP_SUBIDS over the ids that it has, or
+ * IDMAP_SINGLE. Else *ret_why is NULL: look at ret->kind for the mode.
  */
-int idmap_find(struct idmap *ret, bool force_single, const char **ret_why, struct err *err);
+int idmap_find(struct idmap *ret, bool force_single, const char **ret_why,
+	       struct err *err);
 /* Host id for an id inside; false when nobody stands for it. */
 bool idmap_uid_outside(const struct idmap *map, uint32_t inside, uint32_t *ret);
 bool idmap_gid_outside(const struct idmap *map, uint32_t inside, uint32_t *ret);
 /*
- * Writes the maps of a child that is waiting in a new user namespace, not yet waited for. Directly,
- * or with newuidmap and newgidmap for an ordinary user's IDMAP_SUBIDS; their own words are in err.
+ * Writes the maps of a child that is waiting in a new user namespace, not yet waited for.
+ * Directly, or with newuidmap and newgidmap for an ordinary user's IDMAP_SUBIDS, their
+ * own words in err. Reads both maps back; a mismatch is an error.
  */
 int idmap_write(const struct idmap *map, pid_t pid, struct err *err);
 /* The text of uid_map or gid_map. Owned. */
 char *idmap_text(const struct idmap_extent *extents, uint32_t count);
 
 /*
- * Pure: the ranges of a user in the text of /etc/subuid or /etc/subgid, by `name` (may be NULL) or by
- * `id`; digits are always an id. Lines that are malformed, empty, past the last id, that begin at 0
- * (the host's root) or overlap an earlier one are skipped. `inside` counts up from 1. At most `max`
- * are written; returns how many.
+ * Pure: the ranges of a user in the text of /etc/subuid or /etc/subgid, by `name` (may be
+ * NULL) or by `id`; digits are always an id. Lines that are malformed, empty, past the
+ * last id, that begin at 0 (the host's root) or overlap an earlier one are skipped.
+ * `inside` counts up from 1. At most `max` are written; returns how many.
  */
 uint32_t idmap_parse_subids(const char *text, const char *name, uint32_t id,
 			    struct idmap_extent *ret, uint32_t max);
 /*
- * Pure: the ids that a namespace has, from the text of its uid_map or gid_map; `outside` is what they
- * are in its parent. Returns how many extents, 0 when the text is malformed.
+ * Pure: the ids that a namespace has, from the text of its uid_map or gid_map; `outside`
+ * is what they are in its parent. Returns how many extents, 0 when the text is malformed.
  */
 uint32_t idmap_parse_map(const char *text, struct idmap_extent *ret, uint32_t max);
 

@@ -12,6 +12,7 @@
 #include "core/proc.h"
 #include "core/str.h"
 
+#define MAP_BYTES_MAX 4096u /* of a map of IDMAP_EXTENTS_MAX extents, 33 bytes each */
 #define HELPER_TEXT_MAX 400u		/* bytes of newuidmap's own words in a message */
 
 /* One write(2): the kernel takes a map in one piece or not at all. */
@@ -53,8 +54,8 @@ static void helper_done(struct helper *helper)
 	mem_closep(&helper->output);
 }
 
-static void __attribute__((noreturn)) helper_exec(const char *path, char *const *argv, int output,
-						  pid_t parent)
+static void __attribute__((noreturn))
+helper_exec(const char *path, char *const *argv, int output, pid_t parent)
 {
 	static char *const no_environment[] = { NULL };
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -68,7 +69,8 @@ static void __attribute__((noreturn)) helper_exec(const char *path, char *const 
 }
 
 static int helper_start(struct helper *helper, const char *name, pid_t pid,
-			const struct idmap_extent *extents, uint32_t count, struct err *err)
+			const struct idmap_extent *extents, uint32_t count,
+			struct err *err)
 {
 	_cleanup_free_ char *path = proc_find_helper(name);
 	_cleanup_(strv_done) struct strv argv = { 0 };
@@ -114,7 +116,8 @@ static int helper_wait(struct helper *helper, struct err *err)
 	return err_mend(err, "look at /etc/subuid and /etc/subgid, or see `duet doctor`");
 }
 
-/* Side by side: each takes over a millisecond, most of it in exec and in reading the user base. */
+/* Side by side: each takes over a millisecond, most of it in exec and in reading the
+ * user base. */
 static int write_by_helpers(const struct idmap *map, pid_t pid, struct err *err)
 {
 	_cleanup_(helper_done) struct helper uids = { .output = -1 };
@@ -128,9 +131,36 @@ static int write_by_helpers(const struct idmap *map, pid_t pid, struct err *err)
 	return helper_wait(&gids, err);
 }
 
+/* What the namespace really has: the helpers are programs of the host, and could do
+ * anything. */
+static int read_back(pid_t pid, const char *file, const struct idmap_extent *wanted,
+		     uint32_t count, struct err *err)
+{
+	struct idmap_extent is[IDMAP_EXTENTS_MAX + 1];
+	char path[64], text[MAP_BYTES_MAX];
+	_cleanup_close_ int fd = -1;
+	ssize_t size;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (size < 0)
+		return err_sys_as(err, ERR_HOST, errno, "map ids: read %s back", path);
+	text[size] = '\0';
+	if (idmap_parse_map(text, is, ARRAY_SIZE(is)) != count ||
+	    memcmp(is, wanted, count * sizeof(is[0])) != 0)
+		return err_set(err, ERR_HOST,
+			       "map ids: %s holds another map when read back", path);
+	return 0;
+}
+
 int idmap_write(const struct idmap *map, pid_t pid, struct err *err)
 {
-	if (map->kind == IDMAP_SUBIDS && geteuid() != 0)
-		return write_by_helpers(map, pid, err);
-	return write_direct(map, pid, err);
+	bool helped = map->kind == IDMAP_SUBIDS && geteuid() != 0;
+
+	if ((helped ? write_by_helpers(map, pid, err) : write_direct(map, pid, err)) < 0)
+		return -1;
+	if (read_back(pid, "uid_map", map->uids, map->uid_extents, err) < 0)
+		return -1;
+	return read_back(pid, "gid_map", map->gids, map->gid_extents, err);
 }

@@ -98,7 +98,11 @@ static int visit_blob(void *data, int dir, const char *name)
 static int visit_shard(void *data, int dir, const char *name)
 {
 	struct check *check = data;
+	struct stat st;
 
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+		return drop_file(check, dir, name, strange_name("blobs/sha256", name),
+				 "not a folder of blobs");
 	return store_each(dir, name, visit_blob, check, check->err);
 }
 

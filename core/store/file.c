@@ -220,7 +220,9 @@ int store_each(int dir, const char *path, int (*each)(void *data, int dir, const
 
 		if (fd >= 0)
 			close(fd);
-		return failed == ENOENT ? 0 : store_fail(err, failed, "open folder %s", path);
+		if (failed == ENOENT || failed == ENOTDIR || failed == ELOOP)
+			return 0;
+		return store_fail(err, failed, "open folder %s", path);
 	}
 	for (errno = 0; result == 0 && (entry = readdir(stream)); errno = 0)
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))

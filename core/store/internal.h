@@ -50,7 +50,10 @@ int store_file_link(struct store *store, int fd, int dir, const char *name, bool
 /* A new file with this content, durable, linked as dir/name; then the folder is synced. */
 int store_file_put(struct store *store, int dir, const char *name, const struct str *content,
 		   bool replace, struct err *err);
-/* Calls `each` for every name in the folder but "." and ".."; stops when it gives not 0. */
+/*
+ * Calls `each` for every name in the folder but "." and ".."; stops when it gives not 0. What is
+ * absent or no folder has no names.
+ */
 int store_each(int dir, const char *path, int (*each)(void *data, int dir, const char *name),
 	       void *data, struct err *err);
 

@@ -64,10 +64,20 @@ static void entries_done(struct entries *entries)
 	free(entries->items);
 }
 
+static bool is_plain(const char *name)
+{
+	for (; *name; name++)
+		if ((unsigned char)*name <= ' ' || *name == '\\' || *name == 0x7f)
+			return false;
+	return true;
+}
+
 static char *escape(const char *name)
 {
 	struct str out = { 0 };
 
+	if (is_plain(name))
+		return xstrdup(name);
 	for (; *name; name++) {
 		unsigned char c = (unsigned char)*name;
 
@@ -76,7 +86,7 @@ static char *escape(const char *name)
 		else
 			str_addn(&out, name, 1);
 	}
-	return out.text ? out.text : xstrdup("");
+	return out.text;
 }
 
 static int flush(struct walk *walk)

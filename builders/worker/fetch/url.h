@@ -1,0 +1,38 @@
+/*
+ * The URLs that fetch may follow: https, a host, no credentials. Pure. RFC 3986, cut down to what
+ * is needed and strict where parsers differ: what is refused here never reaches the network.
+ */
+#ifndef DUET_BUILDERS_WORKER_FETCH_URL_H
+#define DUET_BUILDERS_WORKER_FETCH_URL_H
+
+#include <stdbool.h>
+
+struct sockaddr;
+
+#define URL_LENGTH_MAX 4095	/* bytes */
+
+/*
+ * NULL when `url` is "https://HOST[:PORT]..." without user, blanks, control characters or
+ * backslashes; else what is wrong with it ("is not https").
+ */
+const char *url_refusal(const char *url);
+
+/*
+ * The target of a redirect: `location` resolved against `base`, a URL without refusal (RFC 3986,
+ * 5.2); the fragment is dropped, blanks and bytes above 0x7f are percent-encoded. Owned; NULL when
+ * it has a refusal, of which *ret_why tells (a literal).
+ */
+char *url_resolve(const char *base, const char *location, const char **ret_why);
+
+/* For messages: without user, query and fragment (they may hold secrets), escaped, cut. Owned. */
+char *url_shown(const char *url);
+
+/*
+ * Is this an address of the machine itself or of a local network (loopback, link-local with the
+ * clouds' metadata service, private, shared, unspecified, multicast; IPv4 inside IPv6 alike)?
+ */
+bool url_address_is_local(const struct sockaddr *address);
+/* The same of a numeric address as text; false when it is none. */
+bool url_host_is_local(const char *address);
+
+#endif
