@@ -166,8 +166,10 @@ static int parse_line(const struct command *command, int argc, char **argv, stru
 		      struct err *err)
 {
 	struct option longs[ARRAY_SIZE(option_rows) + 1] = { 0 };
+	/* "+": behind the first operand of a job's command nothing is ours */
 	char letters[2 * ARRAY_SIZE(option_rows) + 3] = "+:";
-	size_t count = 0, used = 2;
+	size_t count = 0, used = strlen(letters);
+	const char *from = command->runs_job ? letters : letters + 1;
 	int letter;
 
 	for (size_t i = 0; i < ARRAY_SIZE(option_rows); i++) {
@@ -184,7 +186,7 @@ static int parse_line(const struct command *command, int argc, char **argv, stru
 		}
 	}
 	opterr = 0;
-	while ((letter = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, from, longs, NULL)) != -1) {
 		if (letter == 'h') {
 			print_help(command);
 			return 1;
