@@ -130,7 +130,7 @@ rights() {
 settings() {
 	spec '  environment: {A: 1.20, B: "x y"}' '  workdir: /srv/new/deep'
 	is "$who: environment" "$(run sh -c 'echo "$A $B $HOME"' </dev/null)" '1.20 x y /root'
-	is "$who: workdir is made" "$(run pwd </dev/null)" /srv/new/deep
+	is "$who: workdir is made" "$(run sh -c pwd </dev/null)" /srv/new/deep
 	spec '  workdir: /proc/self/fd/3'
 	run true </dev/null 2>/dev/null
 	is "$who: workdir through a descriptor" $? 125
