@@ -23,8 +23,8 @@ int fetch_file_empty(struct fetch_file *file, struct err *err)
 {
 	if (ftruncate(file->fd, 0) < 0)
 		return trouble(err, errno, "truncate");
-	hash_free(file->hash);
-	file->hash = hash_new();
+	hash_done(&file->hash);
+	hash_init(&file->hash);
 	file->have = 0;
 	return 0;
 }
@@ -36,7 +36,7 @@ int fetch_file_take_up(struct fetch_file *file, int fd, uint64_t limit, struct e
 
 	file->fd = fd;
 	file->have = 0;
-	file->hash = hash_new();
+	hash_init(&file->hash);
 	if (fstat(fd, &st) < 0)
 		return trouble(err, errno, "look at");
 	if (!S_ISREG(st.st_mode))
@@ -52,7 +52,7 @@ int fetch_file_take_up(struct fetch_file *file, int fd, uint64_t limit, struct e
 			return trouble(err, errno, "read");
 		if (got == 0)
 			break;
-		hash_add(file->hash, buffer, (size_t)got);
+		hash_add(&file->hash, buffer, (size_t)got);
 		file->have += (uint64_t)got;
 	}
 	return 0;
@@ -85,18 +85,17 @@ int fetch_file_add(struct fetch_file *file, const void *data, size_t size,
 			return trouble(err, errno, "write");
 		done += (size_t)put;
 	}
-	hash_add(file->hash, data, size);
+	hash_add(&file->hash, data, size);
 	file->have += size;
 	return 0;
 }
 
 void fetch_file_digest(struct fetch_file *file, struct digest *ret)
 {
-	hash_end(file->hash, ret);
+	hash_end(&file->hash, ret);
 }
 
 void fetch_file_done(struct fetch_file *file)
 {
-	hash_free(file->hash);
-	file->hash = NULL;
+	hash_done(&file->hash);
 }

@@ -11,12 +11,12 @@
 #include "core/digest.h"
 #include "core/err.h"
 
-struct hash;
+#include "builders/layer/hash.h"
 
 struct fetch_file {
 	int fd;			/* borrowed; a regular file, O_RDWR */
 	uint64_t have;		/* bytes in it, all of them in `hash` */
-	struct hash *hash;	/* owned */
+	struct hash hash;	/* of the bytes in it */
 };
 
 /*
