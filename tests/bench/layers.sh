@@ -19,13 +19,14 @@ rounds=${DUET_BENCH_ROUNDS:-3}
 files=${DUET_BENCH_FILES:-300000}
 image_file=$BUILD/bench-disk.img
 disk=$W/disk
+layout=/tmp/duet-bench-$$	# podman takes no capital letters in it
 
 remove_disk() {
 	mountpoint -q "$disk/podman/overlay" && umount "$disk/podman/overlay"
 	mountpoint -q "$disk" && umount "$disk"
 	rm -f "$image_file"
 }
-trap 'remove_disk; clean_up' EXIT
+trap 'remove_disk; rm -rf "$layout"; clean_up' EXIT
 
 make_tar() {
 	tar=${DUET_BENCH_TAR:-$BUILD/bench-layer.tar.gz}
@@ -42,14 +43,14 @@ make_tar() {
 # put FILE: moves it among the layout's blobs; prints its digest
 put() {
 	sum=$(sha256sum <"$1") && sum=${sum%% *}
-	mv "$1" "$W/layout/blobs/sha256/$sum"
+	mv "$1" "$layout/blobs/sha256/$sum"
 	echo "sha256:$sum"
 }
 
 # The same bytes as an OCI layout, and that as an archive: whoever made one from the tar would pack
 # it with a compressor of their own.
 make_layout() {
-	mkdir -p "$W/layout/blobs/sha256"
+	mkdir -p "$layout/blobs/sha256"
 	diff_id=sha256:$(igzip -dc <"$tar" | sha256sum | cut -d ' ' -f 1)
 	cp "$tar" "$W/layer" && layer=$(put "$W/layer")
 	jq -nc --arg id "$diff_id" '{architecture: "amd64", os: "linux", config: {},
@@ -69,9 +70,9 @@ make_layout() {
 		manifests: [{mediaType: "application/vnd.oci.image.manifest.v1+json",
 			digest: $manifest, size: $bytes,
 			annotations: {"org.opencontainers.image.ref.name": "bench"}}]}' \
-		>"$W/layout/index.json"
-	echo '{"imageLayoutVersion": "1.0.0"}' >"$W/layout/oci-layout"
-	tar -cf "$W/layout.tar" -C "$W/layout" .
+		>"$layout/index.json"
+	echo '{"imageLayoutVersion": "1.0.0"}' >"$layout/oci-layout"
+	tar -cf "$W/layout.tar" -C "$layout" .
 	cat >"$W/containers.conf" <<-CONF
 		[containers]
 		default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -137,13 +138,13 @@ while [ $round -lt "$rounds" ]; do
 	measure igzip+tar "$tar" sh -c 'mkdir "$1/root" && igzip -dc <"$0" | tar -xpf - -C "$1/root"' \
 		"$tar" "$disk"
 	measure duet "$tar" "$DUET" build -q --store "$disk/store" -C "$W/project"
-	measure umoci "$W/layout/blobs/sha256/${layer#*:}" \
-		umoci unpack --image "$W/layout:bench" "$disk/bundle"
+	measure umoci "$layout/blobs/sha256/${layer#*:}" \
+		umoci unpack --image "$layout:bench" "$disk/bundle"
 	# shellcheck disable=SC2086 # words on purpose
 	measure 'podman load' "$W/layout.tar" $podman load -q -i "$W/layout.tar"
 	# shellcheck disable=SC2086
-	measure 'podman pull' "$W/layout/blobs/sha256/${layer#*:}" \
-		$podman pull -q "oci:$W/layout:bench"
+	measure 'podman pull' "$layout/blobs/sha256/${layer#*:}" \
+		$podman pull -q "oci:$layout:bench"
 	round=$((round + 1))
 done
 medians
