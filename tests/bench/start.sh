@@ -83,8 +83,7 @@ if [ $who = root ] && command -v podman >/dev/null; then
 		[containers]
 		default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 		[engine]
-		cgroup_manager = "cgroupfs"
-		runtime = "runc"
+		runtime = "crun"
 	CONF
 	export CONTAINERS_CONF="$W/containers.conf"
 	"$TIMEIT" -n $((rounds / 10 + 1)) podman podman --root "$W/state/podman" \
