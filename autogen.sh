@@ -93,7 +93,11 @@ check() {
 	install_packages $build_packages $demo_packages $check_packages
 	say "building in build/"
 	build --enable-werror
-	make -s -C build check
+	make -s -C build -j"$(nproc)" check VERBOSE=1
+	say "unit tests with ASan and UBSan in build/san/"
+	mkdir -p build/san
+	(cd build/san && ../../configure -q --enable-werror --enable-sanitizers &&
+		make -s -j"$(nproc)" check VERBOSE=1 TESTS="$(make -s print-unit-tests)")
 }
 
 case ${1-} in

@@ -44,8 +44,6 @@ static int run_job(const struct cli *cli, struct session *session, const struct 
 			fputs(text, stdout);
 		*ret_code = 0;
 	} else {
-		/* the trees are held by their own locks: gc and other builds may go on */
-		store_unlock(&session->store);
 		result = runner->run(&session->store, rootfs, &job, ret_code, err);
 		if (result == 0 && *ret_code == 124 && job.timeout_ms)
 			log_note("the job's time-out of %llu ms is over",

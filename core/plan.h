@@ -13,7 +13,10 @@
 /* Goes into every key: raised when a step's result changes for the same inputs. */
 #define PLAN_FORMAT "duet-plan-1"
 
-/* The digest of each input's content: [0] of image.from, [1 + i] of step i. Scratch has none. */
+/*
+ * The digest of each input's content: [0] of image.from, [1 + i] of step i. Scratch has none. All
+ * zero stands for "not looked up", which is enough where the spec gives the sha256 itself.
+ */
 struct plan_inputs {
 	struct digest *digests;		/* borrowed, 1 + step_count */
 	size_t count;
@@ -36,6 +39,10 @@ struct plan {
 	struct process config;		/* owned copy */
 };
 
+/*
+ * Errors: ERR_SPEC_MISSING (an input that nobody looked up, or another number of them),
+ * ERR_FETCH_DIGEST (an input is not what the spec's sha256 says), with the place of the step.
+ */
 int plan_make(struct plan *ret, const struct spec *spec, const struct plan_inputs *inputs,
 	      struct err *err);
 /* What `duet plan` prints. Owned texts. */

@@ -1,6 +1,6 @@
 /*
  * A spec: duet.yaml, typed, checked and immutable once loaded. `spec_load` reads the file once, the
- * key table (core/schema.h) checks it, and every refusal says file:line:column, what was expected
+ * key table (core/spec/schema.h) checks it, and every refusal says file:line:column, what was expected
  * and the nearest known key. Relative paths of the host are made absolute against the spec's folder;
  * ${NAME} is put in where the language allows it.
  */

@@ -48,6 +48,8 @@ static const char *bad_character(const unsigned char *s, size_t left, size_t *re
 	size_t size = lead_size(s[0]);
 
 	*ret_size = size;
+	if (s[0] >= ' ' && s[0] < 0x7f)
+		return NULL;
 	if (size > left || !str_is_utf8((const char *)s, size))
 		return "not UTF-8";
 	if (s[0] == 0)

@@ -17,7 +17,8 @@ struct runner {
 	/*
 	 * Runs the job with the caller's standard streams; forwards signals; returns 0 and the exit
 	 * code as a shell has it (128 + n for signal n, 124 for a time-out). ERR_JOB_* where the job
-	 * could not be started. Nothing of the instance is left when it returns.
+	 * could not be started. Nothing of the instance is left when it returns. Comes with the store's
+	 * shared lock held and lets go of it once the job's folders have locks of their own.
 	 */
 	int (*run)(struct store *store, const struct rootfs *rootfs, const struct job *job,
 		   int *ret_code, struct err *err);

@@ -1,4 +1,4 @@
-/* SHA-256 of bulk data, by OpenSSL (it uses the CPU's instructions for it). */
+/* SHA-256 of bulk data, by OpenSSL: it uses the processor's instructions where there are some. */
 #ifndef DUET_BUILDERS_LAYER_HASH_H
 #define DUET_BUILDERS_LAYER_HASH_H
 
@@ -6,12 +6,13 @@
 
 #include "core/digest.h"
 
-struct hash;
+struct hash {
+	void *context;	/* owned; OpenSSL's */
+};
 
-struct hash *hash_new(void);
+void hash_init(struct hash *hash);
 void hash_add(struct hash *hash, const void *data, size_t size);
-/* The digest of all that was added; afterwards only hash_free may follow. */
 void hash_end(struct hash *hash, struct digest *ret);
-void hash_free(struct hash *hash);
+void hash_done(struct hash *hash);
 
 #endif

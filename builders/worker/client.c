@@ -34,7 +34,8 @@ static int enter(void *data)
 	const struct start *start = data;
 	char *const argv[] = { "duet-worker", (char *)start->mode, NULL };
 	/* proxies are the user's word on how to reach the network; nothing else comes along */
-	static const char *const passed[] = { "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY",
+	static const char *const passed[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+					      "no_proxy", "NO_PROXY",
 					      "SSL_CERT_FILE", NULL };
 	struct strv env = { 0 };
 	int program = fcntl(start->program, F_DUPFD_CLOEXEC, 10);

@@ -163,17 +163,18 @@ static int run_pack(struct work *work, struct err *err)
 static int run_hash(struct work *work, struct err *err)
 {
 	_cleanup_free_ char *chunk = xmalloc(HASH_CHUNK);
-	struct hash *hash = hash_new();
+	struct hash hash;
 	uint64_t at = 0;
 	ssize_t got;
 
+	hash_init(&hash);
 	while ((got = pread(work->fds[0], chunk, HASH_CHUNK, (off_t)at)) > 0) {
-		hash_add(hash, chunk, (size_t)got);
+		hash_add(&hash, chunk, (size_t)got);
 		at += (uint64_t)got;
 		progress(work, at, work->request.bytes);
 	}
-	hash_end(hash, &work->reply.blob);
-	hash_free(hash);
+	hash_end(&hash, &work->reply.blob);
+	hash_done(&hash);
 	work->reply.blob_bytes = at;
 	return got < 0 ? err_sys(err, errno, "read") : 0;
 }
@@ -248,13 +249,14 @@ static int make_root_read_only(struct err *err)
 static int enter_jail(const struct operation *operation, struct err *err)
 {
 	struct digest unused;
+	struct hash hash;
 
 	umask(0);
 	prctl(PR_SET_PDEATHSIG, 9);
 	/* what libcrypto loads on first use is loaded while there still are files */
-	struct hash *hash = hash_new();
-	hash_end(hash, &unused);
-	hash_free(hash);
+	hash_init(&hash);
+	hash_end(&hash, &unused);
+	hash_done(&hash);
 	if ((operation->network ? make_root_read_only : enter_empty_root)(err) < 0 ||
 	    caps_limit(operation->capabilities, err) < 0)
 		return -1;

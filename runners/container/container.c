@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <stdio.h>
@@ -22,12 +23,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "core/fs.h"
 #include "core/jail/caps.h"
 #include "core/jail/filter.h"
 #include "core/jail/jail.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/proc.h"
 #include "core/str.h"
@@ -181,6 +184,63 @@ static void close_binds(struct container *container)
 			close(container->binds[i]);
 }
 
+/* File systems that are known to hold an overlay's upper: xattrs, whiteouts, RENAME_WHITEOUT. */
+static bool holds_upper(int dir)
+{
+	static const unsigned int kinds[] = { EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
+					      F2FS_SUPER_MAGIC, TMPFS_MAGIC };
+	struct statfs fs;
+
+	if (fstatfs(dir, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if ((unsigned int)fs.f_type == kinds[i])
+			return true;
+	return false;
+}
+
+/* The folders of the writable layer, owned by the namespace's root. */
+static int make_upper(struct container *container, struct store *store, struct err *err)
+{
+	static const char *const names[] = { "upper", "work" };
+	int *const fds[] = { &container->upper, &container->work };
+	uint32_t uid, gid;
+
+	if (!holds_upper(store->dir)) {
+		log_note("what the job writes is kept in memory: the store's file system holds no "
+			 "overlay");
+		return 0;
+	}
+	if (!idmap_uid_outside(&store->map, 0, &uid) || !idmap_gid_outside(&store->map, 0, &gid))
+		return err_set(err, ERR_CONTAINER, "the id map has no root");
+	if (store_tmp_new(store, &container->tmp, err) < 0)
+		return -1;
+	container->has_tmp = true;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		*fds[i] = fs_open_dir_made(container->tmp.dir, names[i], 0755, err);
+		if (*fds[i] < 0)
+			return -1;
+		if (geteuid() == 0 &&
+		    fchownat(container->tmp.dir, names[i], uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_sys_as(err, ERR_CONTAINER, errno, "give away %s", names[i]);
+	}
+	return 0;
+}
+
+/* Removes the writable layer; a failure is not the job's, and the next command tries again. */
+static void drop_upper(struct container *container, struct store *store)
+{
+	struct err err = { 0 };
+
+	if (container->upper >= 0)
+		close(container->upper);
+	if (container->work >= 0)
+		close(container->work);
+	if (container->has_tmp && store_tmp_drop(store, &container->tmp, &err) < 0)
+		log_warn("remove the writable layer: %s", err.msg);
+	err_done(&err);
+}
+
 /* Puts the child's own words in the place of "duet-init ended", when there are any. */
 static void take_report(int fd, struct err *err)
 {
@@ -272,6 +332,7 @@ static int container_run(struct store *store, const struct rootfs *rootfs, const
 	container->rootfs = rootfs;
 	container->job = job;
 	container->map = &store->map;
+	container->upper = container->work = -1;
 	if (check_identity(container, err) < 0)
 		return -1;
 	container->init = seal_init(err);
@@ -279,8 +340,13 @@ static int container_run(struct store *store, const struct rootfs *rootfs, const
 		return -1;
 	mounts_plan(job, store->map.kind == IDMAP_SINGLE, &container->mounts);
 	result = make_binds(container, err);
+	if (result == 0 && rootfs->layer_count > 0)
+		result = make_upper(container, store, err);
+	/* the trees and the upper have locks of their own: gc and other builds may go on */
+	store_unlock(store);
 	if (result == 0)
 		result = run_prepared(container, ret_code, err);
+	drop_upper(container, store);
 	close_binds(container);
 	mounts_done(&container->mounts);
 	close(container->init);

@@ -6,7 +6,8 @@
  *		the new user namespace, but still the caller's own ids: opens the layers' trees and the
  *		bind sources in the new mount namespace. Must not write anything.
  *	 1	uid 0 of the namespace: host name, loopback
- *	 2	the overlay on /tmp of the new mount namespace, its upper on a tmpfs below it
+ *	 2	the overlay on /tmp of the new mount namespace; its upper is in the store, or on a
+ *		tmpfs below it
  *	 3	file systems, devices, job mounts below the new root, all by descriptor: no path of
  *		the image is followed for /proc, /sys and /dev; others are resolved inside the root
  *	 4	pivot_root; the host's tree is detached: from here on nothing of the host has a path
@@ -108,6 +109,12 @@ static int open_again(int fd, struct err *err)
 
 static int open_sources(struct container *container, struct err *err)
 {
+	if (container->upper >= 0) {
+		container->upper = open_again(container->upper, err);
+		container->work = container->upper < 0 ? -1 : open_again(container->work, err);
+		if (container->work < 0)
+			return -1;
+	}
 	for (size_t i = 0; i < container->rootfs->layer_count; i++) {
 		container->layers[i] = open_again(container->rootfs->layers[i].tree, err);
 		if (container->layers[i] < 0)
@@ -151,7 +158,8 @@ static int raise_loopback(struct err *err)
 static int overlay_options(const struct container *container, int upper, int work, char *ret,
 			   size_t room, struct err *err)
 {
-	size_t used = (size_t)snprintf(ret, room, "userxattr,upperdir=/proc/self/fd/%d,"
+	/* volatile: what a job writes goes with it, nothing is to be synced at its end */
+	size_t used = (size_t)snprintf(ret, room, "userxattr,volatile,upperdir=/proc/self/fd/%d,"
 				       "workdir=/proc/self/fd/%d,lowerdir=", upper, work);
 
 	for (size_t i = container->rootfs->layer_count; i-- > 0;) {
@@ -166,7 +174,8 @@ static int overlay_options(const struct container *container, int upper, int wor
 
 static int mount_root(struct container *container, int *ret_root, struct err *err)
 {
-	_cleanup_close_ int base = -1, upper = -1, work = -1;
+	_cleanup_close_ int base = -1;
+	int upper = container->upper, work = container->work;
 	char options[OVERLAY_OPTIONS_MAX];
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
@@ -180,8 +189,10 @@ static int mount_root(struct container *container, int *ret_root, struct err *er
 		*ret_root = TAKE_FD(base); /* from scratch: an empty root */
 		return 0;
 	}
-	upper = fs_open_dir_made(base, "upper", 0755, err);
-	work = upper < 0 ? -1 : fs_open_dir_made(base, "work", 0755, err);
+	if (upper < 0) {
+		upper = fs_open_dir_made(base, "upper", 0755, err);
+		work = upper < 0 ? -1 : fs_open_dir_made(base, "work", 0755, err);
+	}
 	if (work < 0)
 		return -1;
 	if (overlay_options(container, upper, work, options, sizeof(options), err) < 0)

@@ -146,9 +146,11 @@ def stalls(t):
             return
         reply.head("200 OK", Content_Length=SIZE, ETag=ETAG)
         reply.body(DATA[:1000])
-        time.sleep(6)
+        time.sleep(8)
     t.answer(answer)
+    begin = time.monotonic()
     t.good(requests=2, sent_max=SIZE)
+    assert time.monotonic() - begin < 6, "waited for a server that says nothing"
 
 
 @case
@@ -158,11 +160,13 @@ def drips(t):
             reply.serve(request, DATA)
             return
         reply.head("200 OK", Content_Length=SIZE)
-        for at in range(60):
+        for at in range(80):
             reply.body(DATA[at:at + 1])
             time.sleep(0.1)
     t.answer(answer)
-    t.good(requests=2, sent_max=SIZE + 60)
+    begin = time.monotonic()
+    t.good(requests=2, sent_max=SIZE + 80)
+    assert time.monotonic() - begin < 6, "waited for a server that drips"
 
 
 @case

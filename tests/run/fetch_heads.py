@@ -241,7 +241,13 @@ def other_name(t):
 def old_tls(t):
     old = Server(DIR + "/good.crt", DIR + "/good.key", newest=ssl.TLSVersion.TLSv1_1)
     t.answer(lambda request, reply: reply.serve(request, DATA), on=old)
-    t.bad("fetch.failed", "5 tries", url=t.url(on=old), requests=0)
+    # the machine's own OpenSSL may refuse it as well: here it would not
+    conf = os.path.join(DIR, "old_tls.cnf")
+    with open(conf, "w", encoding="ascii") as file:
+        file.write("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\n"
+                   "MinProtocol = TLSv1\nCipherString = ALL:@SECLEVEL=0\n")
+    t.bad("fetch.failed", "5 tries", url=t.url(on=old), requests=0,
+          env={"OPENSSL_CONF": conf})
 
 
 @case

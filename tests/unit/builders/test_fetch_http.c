@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "builders/worker/fetch.h"
-#include "builders/worker/fetch_http.h"
-#include "builders/worker/fetch_status.h"
+#include "builders/worker/fetch/http.h"
+#include "builders/worker/fetch/status.h"
 #include "core/mem.h"
 
 #define NOW 784111777ll	/* Sun, 06 Nov 1994 08:49:37 GMT: RFC 9110's own example */

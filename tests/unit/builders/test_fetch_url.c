@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "builders/worker/fetch_url.h"
+#include "builders/worker/fetch/url.h"
 #include "core/mem.h"
 
 static const char *const good[] = {

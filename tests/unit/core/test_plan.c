@@ -134,6 +134,7 @@ START_TEST(test_fields)
 		{ IMAGE, "[/e]", "[/e, c]" },
 		{ IMAGE, "[c, d]", "[cd]" },
 		{ IMAGE, "[c, d]", "[c, '', d]" },
+		{ IMAGE, "[/e],\n    command: [c, d]", "[/e, c],\n    command: [d]" },
 		{ IMAGE, "{l: m}", "{l: n}" },
 	};
 	_cleanup_(made_done) struct made plain = { 0 };

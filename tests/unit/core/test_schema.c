@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "core/schema.h"
+#include "core/spec/schema.h"
 #include "core/spec.h"
 #include "core/str.h"
 

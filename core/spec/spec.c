@@ -1,0 +1,281 @@
+/* Specs: see spec.h. The text becomes a tree, the table checks it, the rest here takes it over. */
+#include "core/spec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/fs.h"
+#include "core/parse.h"
+#include "core/path.h"
+#include "core/spec/schema.h"
+#include "core/spec/values.h"
+#include "core/str.h"
+#include "core/yaml.h"
+
+#define MESSAGE_TEXT_MAX 60	/* bytes of the user's text in a message */
+
+static const struct yaml_limits limits = { SPEC_FILE_MAX, SPEC_DEPTH_MAX, SPEC_NODES_MAX };
+
+static void source_done(struct source *source)
+{
+	free(source->url);
+	free(source->path);
+	*source = (struct source){ 0 };
+}
+
+static void step_done(struct step *step)
+{
+	free(step->url);
+	free(step->path);
+	free(step->to);
+	*step = (struct step){ 0 };
+}
+
+static void target_done(struct target *target)
+{
+	process_done(&target->process);
+	free(target->hostname);
+	for (size_t i = 0; i < target->mount_count; i++)
+		mount_done(&target->mounts[i]);
+	free(target->mounts);
+	*target = (struct target){ 0 };
+}
+
+void spec_done(struct spec *spec)
+{
+	free(spec->file);
+	free(spec->dir);
+	free(spec->name);
+	source_done(&spec->from);
+	for (size_t i = 0; i < spec->step_count; i++)
+		step_done(&spec->steps[i]);
+	free(spec->steps);
+	process_done(&spec->config);
+	target_done(&spec->target);
+	*spec = (struct spec){ 0 };
+}
+
+/* The key sha256 of a map, checked before. */
+static void read_sha256(const struct yaml_node *map, bool *ret_has, struct digest *ret)
+{
+	const struct yaml_node *sha256 = yaml_get(map, "sha256");
+
+	*ret_has = sha256 && digest_parse_hex(sha256->text, ret);
+}
+
+static int read_path(struct spec_reader *r, const struct yaml_node *map, const char *object,
+		     const char *name, char **ret)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (spec_text(r, map, object, name, &text) < 0)
+		return -1;
+	return spec_host_path(r, schema_find(object, name), yaml_get(map, name), text, ret);
+}
+
+static int read_source(struct spec_reader *r, const struct yaml_node *from, struct source *ret)
+{
+	ret->place = from->place;
+	if (from->kind == YAML_TEXT) {
+		ret->kind = SOURCE_SCRATCH;
+		return 0;
+	}
+	if (yaml_get(from, "directory")) {
+		ret->kind = SOURCE_DIRECTORY;
+		return read_path(r, from, "from.directory", "directory", &ret->path);
+	}
+	ret->kind = SOURCE_ARCHIVE;
+	read_sha256(from, &ret->has_sha256, &ret->sha256);
+	return spec_reference(r, from, "from.archive", &ret->url, &ret->path);
+}
+
+static int read_archive_step(struct spec_reader *r, const struct yaml_node *map, struct step *ret)
+{
+	const struct yaml_node *to = yaml_get(map, "to"), *strip = yaml_get(map, "strip");
+
+	ret->kind = STEP_ARCHIVE;
+	ret->to = spec_inside(to ? to->text : "/");
+	if (strip)
+		parse_u32_max(strip->text, UINT32_MAX, &ret->strip);
+	read_sha256(map, &ret->has_sha256, &ret->sha256);
+	return spec_reference(r, map, "step.archive", &ret->url, &ret->path);
+}
+
+/* "UID[:GID]", checked before. */
+static void read_owner(const char *text, struct step *ret)
+{
+	_cleanup_free_ char *uid = xstrndup(text, strcspn(text, ":"));
+	const char *colon = strchr(text, ':');
+
+	parse_id(uid, &ret->owner_uid);
+	parse_id(colon ? colon + 1 : uid, &ret->owner_gid);
+}
+
+static int read_copy_step(struct spec_reader *r, const struct yaml_node *map, struct step *ret)
+{
+	const char *to = yaml_get(map, "to")->text;
+	const struct yaml_node *owner = yaml_get(map, "owner"), *mode = yaml_get(map, "mode");
+	_cleanup_free_ char *clean = spec_inside(to);
+
+	ret->kind = STEP_COPY;
+	ret->to = str_has_suffix(to, "/") && strcmp(clean, "/") ? xasprintf("%s/", clean)
+								: TAKE_PTR(clean);
+	if (owner)
+		read_owner(owner->text, ret);
+	if (mode)
+		ret->has_mode = parse_mode(mode->text, &ret->mode);
+	return read_path(r, map, "step.copy", "copy", &ret->path);
+}
+
+static int read_steps(struct spec_reader *r, const struct yaml_node *list, struct spec *ret)
+{
+	ret->steps = xcalloc(list->count, sizeof(*ret->steps));
+	for (size_t i = 0; i < list->count; i++) {
+		const struct yaml_node *map = &list->items[i];
+		struct step *step = &ret->steps[ret->step_count++];
+		int result;
+
+		step->place = map->place;
+		result = yaml_get(map, "archive") ? read_archive_step(r, map, step)
+						  : read_copy_step(r, map, step);
+		if (result < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int read_image(struct spec_reader *r, const struct yaml_node *map, struct spec *ret)
+{
+	const struct yaml_node *steps = yaml_get(map, "steps"), *config = yaml_get(map, "config");
+
+	if (read_source(r, yaml_get(map, "from"), &ret->from) < 0)
+		return -1;
+	if (steps && read_steps(r, steps, ret) < 0)
+		return -1;
+	if (!config)
+		return 0;
+	if (spec_read_process(r, config, "config", &ret->config) < 0)
+		return -1;
+	return spec_pairs(r, config, "config", "labels", &ret->config.labels);
+}
+
+static int add_runner(struct spec_reader *r, const struct yaml_node *word, struct spec *ret)
+{
+	enum spec_runner runner = strcmp(word->text, "vm") ? SPEC_RUNNER_CONTAINER : SPEC_RUNNER_VM;
+
+	for (size_t i = 0; i < ret->on_count; i++)
+		if (ret->on[i] == runner)
+			return place_fail(r->err, r->file, word->place, ERR_SPEC_VALUE,
+					  "on: %s stands twice", word->text);
+	ret->on[ret->on_count++] = runner;
+	return 0;
+}
+
+static int read_on(struct spec_reader *r, const struct yaml_node *node, struct spec *ret)
+{
+	if (!node) {
+		ret->on[ret->on_count++] = SPEC_RUNNER_CONTAINER;
+		return 0;
+	}
+	if (node->kind == YAML_TEXT)
+		return add_runner(r, node, ret);
+	for (size_t i = 0; i < node->count; i++)
+		if (add_runner(r, &node->items[i], ret) < 0)
+			return -1;
+	if (ret->on_count > 0)
+		return 0;
+	place_fail(r->err, r->file, node->place, ERR_SPEC_VALUE, "on: the list is empty");
+	return err_mend(r->err, "write container, vm or both, or leave the key out");
+}
+
+static int read_name(struct spec_reader *r, const struct yaml_node *root, struct spec *ret)
+{
+	const struct yaml_node *name = yaml_get(root, "name");
+	_cleanup_free_ char *shown = NULL;
+
+	ret->name = xstrdup(name ? name->text : path_base(ret->dir));
+	if (parse_is_name(ret->name))
+		return 0;
+	shown = str_escape(ret->name, MESSAGE_TEXT_MAX);
+	place_fail(r->err, r->file, root->place, ERR_SPEC_MISSING,
+		   "the folder's name \"%s\" cannot be the spec's name", shown);
+	return err_mend(r->err, "add the key \"name\"");
+}
+
+int spec_parse(struct spec *ret, const char *file, const char *dir, const char *text, size_t size,
+	       const char *(*lookup)(const char *name), struct err *err)
+{
+	_cleanup_(yaml_done) struct yaml_node root = { 0 };
+	_cleanup_(spec_done) struct spec spec = { .file = xstrdup(file), .dir = xstrdup(dir) };
+	struct spec_reader r = { .file = file, .dir = dir, .lookup = lookup, .err = err };
+	const struct yaml_node *target;
+
+	if (yaml_parse(&root, file, text, size, &limits, err) < 0) {
+		if (err->code == ERR_SPEC_MISSING)
+			err_mend(err, "a spec begins with the line: duet: 1");
+		return -1;
+	}
+	if (schema_check(&root, file, err) < 0)
+		return -1;
+	target = yaml_get(&root, "target");
+	if (read_name(&r, &root, &spec) < 0 ||
+	    read_image(&r, yaml_get(&root, "image"), &spec) < 0 ||
+	    read_on(&r, yaml_get(&root, "on"), &spec) < 0)
+		return -1;
+	if (target && spec_read_target(&r, target, &spec.target) < 0)
+		return -1;
+	*ret = spec;
+	spec = (struct spec){ 0 };
+	return 0;
+}
+
+/* The absolute folder that `file` lies in. Owned; NULL with errno. */
+static char *folder_of(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	_cleanup_free_ char *named = NULL;
+
+	if (!slash)
+		return realpath(".", NULL);
+	named = xstrndup(file, slash == file ? 1 : (size_t)(slash - file));
+	return realpath(named, NULL);
+}
+
+/* The text of `file`, or of the first of the usual names that exists; *ret_file is borrowed. */
+static int read_file(const char *file, const char **ret_file, char **ret_text, size_t *ret_size,
+		     struct err *err)
+{
+	static const char *const names[] = { "duet.yaml", "duet.yml", ".duet.yaml" };
+	size_t count = file ? 1 : ARRAY_SIZE(names);
+
+	for (size_t i = 0; i < count; i++) {
+		*ret_file = file ? file : names[i];
+		if (fs_read_file(AT_FDCWD, *ret_file, SPEC_FILE_MAX, ret_text, ret_size, err) == 0)
+			return 0;
+		if (err->code != -ENOENT)
+			break;
+	}
+	if (!file && err->code == -ENOENT) {
+		err_set(err, ERR_SPEC_MISSING, "no duet.yaml in this folder");
+		return err_mend(err, "name a spec with -f FILE");
+	}
+	err->code = err->code == -EFBIG ? ERR_SPEC_LIMIT : ERR_SPEC_MISSING;
+	return -1;
+}
+
+int spec_load(struct spec *ret, const char *file, const char *(*lookup)(const char *name),
+	      struct err *err)
+{
+	_cleanup_free_ char *text = NULL, *dir = NULL;
+	size_t size;
+
+	if (read_file(file, &file, &text, &size, err) < 0)
+		return -1;
+	dir = folder_of(file);
+	if (!dir)
+		return err_sys(err, errno, "find the folder of %s", file);
+	return spec_parse(ret, file, dir, text, size, lookup, err);
+}

@@ -1,0 +1,98 @@
+/* The keys `target` and `image.config` of a spec. */
+#include "core/spec/values.h"
+
+#include <string.h>
+
+#include "core/jail/caps.h"
+#include "core/parse.h"
+
+int spec_read_process(struct spec_reader *r, const struct yaml_node *map, const char *object,
+		      struct process *ret)
+{
+	const struct yaml_node *workdir = yaml_get(map, "workdir");
+
+	spec_argv(yaml_get(map, "entrypoint"), &ret->entrypoint);
+	spec_argv(yaml_get(map, "command"), &ret->command);
+	if (workdir)
+		ret->workdir = spec_inside(workdir->text);
+	if (spec_text(r, map, object, "user", &ret->user) < 0)
+		return -1;
+	return spec_pairs(r, map, object, "environment", &ret->environment);
+}
+
+/* The environment of the map goes on top of that of the files. */
+static int read_environment(struct spec_reader *r, const struct yaml_node *map,
+			    struct process *process)
+{
+	_cleanup_(process_done) struct process files = { 0 };
+
+	if (spec_env_files(r, map, &files.environment) < 0)
+		return -1;
+	process_overlay(&files, process);
+	strv_done(&process->environment);
+	process->environment = files.environment;
+	files.environment = (struct strv){ 0 };
+	return 0;
+}
+
+static uint64_t every_capability(void)
+{
+	uint64_t mask = 0;
+
+	for (unsigned int i = 0; i < 64 && caps_name(i); i++)
+		mask |= 1ull << i;
+	return mask;
+}
+
+static int read_capabilities(struct spec_reader *r, const struct yaml_node *list, bool all_allowed,
+			     uint64_t *ret)
+{
+	uint64_t bit;
+
+	for (size_t i = 0; list && i < list->count; i++) {
+		const struct yaml_node *item = &list->items[i];
+
+		if (caps_parse(item->text, &bit)) {
+			*ret |= bit;
+			continue;
+		}
+		if (!all_allowed) {
+			place_fail(r->err, r->file, item->place, ERR_SPEC_VALUE,
+				   "add: ALL is not accepted");
+			return err_mend(r->err, "name each capability that the job needs");
+		}
+		*ret |= every_capability();
+	}
+	return 0;
+}
+
+static int read_container(struct spec_reader *r, const struct yaml_node *map, struct target *ret)
+{
+	const struct yaml_node *capabilities = yaml_get(map, "capabilities");
+	const struct yaml_node *seccomp = yaml_get(map, "seccomp");
+
+	if (seccomp && !strcmp(seccomp->text, "unconfined"))
+		ret->seccomp = SECCOMP_UNCONFINED;
+	if (read_capabilities(r, yaml_get(capabilities, "add"), false, &ret->capabilities_add) < 0)
+		return -1;
+	return read_capabilities(r, yaml_get(capabilities, "drop"), true, &ret->capabilities_drop);
+}
+
+int spec_read_target(struct spec_reader *r, const struct yaml_node *map, struct target *ret)
+{
+	const struct yaml_node *mounts = yaml_get(map, "mounts");
+	const struct yaml_node *timeout = yaml_get(map, "timeout");
+
+	ret->network = NETWORK_NONE;
+	ret->has_command = yaml_get(map, "command") != NULL;
+	ret->read_only = spec_is_true(yaml_get(map, "read_only"));
+	if (timeout)
+		parse_duration_ms(timeout->text, &ret->timeout_ms);
+	if (spec_read_process(r, map, "target", &ret->process) < 0 ||
+	    read_environment(r, map, &ret->process) < 0 ||
+	    spec_text(r, map, "target", "hostname", &ret->hostname) < 0)
+		return -1;
+	if (mounts && spec_read_mounts(r, mounts, ret) < 0)
+		return -1;
+	return read_container(r, yaml_get(map, "container"), ret);
+}
