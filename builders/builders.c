@@ -113,7 +113,7 @@ static void tell_losses(const struct worker_reply *reply)
 		log_note("%llu entries belong to other users than root; in single-uid mode they "
 			 "belong to root", (unsigned long long)reply->owners_lost);
 	if (reply->devices)
-		log_note("%llu device nodes of the layer were left out (a container has its own "
+		log_debug("%llu device nodes of the layer were left out (a container has its own "
 			 "/dev)", (unsigned long long)reply->devices);
 }
 

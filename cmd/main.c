@@ -1,8 +1,10 @@
 /* duet: the table of commands. Parses the line, runs one command, prints its error once. */
 #include <errno.h>
 #include <getopt.h>
+#include <linux/close_range.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
@@ -164,8 +166,10 @@ static int parse_line(const struct command *command, int argc, char **argv, stru
 		      struct err *err)
 {
 	struct option longs[ARRAY_SIZE(option_rows) + 1] = { 0 };
+	/* "+": behind the first operand of a job's command nothing is ours */
 	char letters[2 * ARRAY_SIZE(option_rows) + 3] = "+:";
-	size_t count = 0, used = 2;
+	size_t count = 0, used = strlen(letters);
+	const char *from = command->runs_job ? letters : letters + 1;
 	int letter;
 
 	for (size_t i = 0; i < ARRAY_SIZE(option_rows); i++) {
@@ -182,7 +186,7 @@ static int parse_line(const struct command *command, int argc, char **argv, stru
 		}
 	}
 	opterr = 0;
-	while ((letter = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, from, longs, NULL)) != -1) {
 		if (letter == 'h') {
 			print_help(command);
 			return 1;
@@ -224,6 +228,8 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int code = 0, result;
 
+	/* what the caller left open is not for anything that we start */
+	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	if (argc > 1 && !strcmp(argv[1], "--version")) {
 		puts("duet " PACKAGE_VERSION);
 		return 0;

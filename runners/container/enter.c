@@ -445,6 +445,17 @@ static int drop_rights(const struct container *container, struct err *err)
 			   err);
 }
 
+/* Closes all descriptors above the channel but two. */
+static void close_others(int keep, int and_keep)
+{
+	int low = keep < and_keep ? keep : and_keep, high = keep < and_keep ? and_keep : keep;
+
+	syscall(SYS_close_range, CHANNEL_FD + 1, low - 1, 0);
+	if (high > low + 1)
+		syscall(SYS_close_range, low + 1, high - 1, 0);
+	syscall(SYS_close_range, high + 1, ~0u, 0);
+}
+
 /* Standard streams on /dev/null, the channel at its number, the memfd above it, nothing else. */
 static int exec_init(const struct container *container, struct err *err)
 {
@@ -460,9 +471,7 @@ static int exec_init(const struct container *container, struct err *err)
 	if (init < 0 || report_fd < 0 || dup2(container->channel, CHANNEL_FD) < 0 ||
 	    dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "arrange descriptors");
-	for (int fd = CHANNEL_FD + 1; fd < 10; fd++)
-		close(fd);
-	syscall(SYS_close_range, (init > report_fd ? init : report_fd) + 1, ~0u, 0);
+	close_others(init, report_fd);
 	syscall(SYS_execveat, init, "", argv, envp, AT_EMPTY_PATH);
 	return err_sys_as(err, ERR_CONTAINER, errno, "exec duet-init");
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what is set here is used by those who source it
 # Sourced by the end-to-end tests: a work folder, duet's programs where every user can reach them, a
 # Debian root, ordinary users with and without subuids.
 #

@@ -1,0 +1,146 @@
+/*
+ * From the host: a file lands at `to` (or in it, under its own name), what is in a folder lands
+ * below `to`. Parents are not written, nor is `to` itself: what is there keeps its mode. A folder
+ * with nothing in it is the exception, for else nothing would be made.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "builders/layer/pack.h"
+#include "builders/layer/walk.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include "core/str.h"
+
+struct copy {
+	struct packer *packer;
+	char to[PATH_LENGTH_MAX + 1];	/* clean, relative */
+	bool below;			/* the source is a folder: names go below `to` */
+};
+
+/* Where an entry of the source goes; false when that is too long. */
+static bool place(const struct copy *copy, const char *path, char ret[PATH_LENGTH_MAX + 1])
+{
+	if (strlen(copy->to) + 1 + strlen(path) > PATH_LENGTH_MAX)
+		return false;
+	stpcpy(stpcpy(stpcpy(ret, copy->to), *copy->to && *path ? "/" : ""), path);
+	return true;
+}
+
+/* The mode of what `copy` makes: the executable bit of the owner is what a checkout keeps. */
+static uint32_t mode_of(const struct layer_pack *args, const struct tar_entry *entry)
+{
+	if (entry->type == TAR_SYMLINK)
+		return 0777;
+	if (!args->has_mode)
+		return entry->type == TAR_FOLDER || entry->mode & 0100 ? 0755 : 0644;
+	/* who may read a folder's names may also go through it */
+	return entry->type == TAR_FOLDER ? args->mode | (args->mode & 0444) >> 2 : args->mode;
+}
+
+static int copy_content(struct packer *packer, int fd, uint64_t size, const char *path)
+{
+	_cleanup_free_ char *buffer = xmalloc(PACK_BUFFER_BYTES);
+	uint64_t at = 0;
+
+	for (;;) {
+		ssize_t got = pread(fd, buffer, PACK_BUFFER_BYTES, (off_t)at);
+		_cleanup_free_ char *safe = NULL;
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got > 0 && at + (uint64_t)got <= size) {
+			if (pack_data(packer, buffer, (size_t)got) < 0)
+				return -1;
+			at += (uint64_t)got;
+			continue;
+		}
+		if (got == 0 && at == size)
+			return pack_fill(packer, size);
+		safe = str_escape(path, 200);
+		if (got < 0)
+			return err_sys(packer->err, errno, "read %s", safe);
+		return err_set(packer->err, ERR_LAYER, "%s changed while it was read", safe);
+	}
+}
+
+static int write_entry(struct copy *copy, const struct tar_entry *entry, const char *path, int fd)
+{
+	const struct layer_pack *args = copy->packer->args;
+	char target[PATH_LENGTH_MAX + 1];
+	struct tar_entry placed = *entry;
+
+	placed.path = path;
+	if (entry->type == TAR_HARDLINK) {
+		if (!place(copy, entry->target, target))
+			return err_set(copy->packer->err, ERR_LAYER_LIMIT,
+				       "its path becomes too long");
+		placed.target = target;
+	}
+	if (!args->keep) {
+		placed.uid = args->owner_uid;
+		placed.gid = args->owner_gid;
+		placed.mode = mode_of(args, entry);
+		placed.mtime_s = LAYER_TIME;
+		placed.mtime_ns = 0;
+	}
+	if (pack_entry(copy->packer, &placed) < 0)
+		return -1;
+	if (args->progress)
+		args->progress(args->progress_data, copy->packer->content_bytes, 0);
+	return fd >= 0 ? copy_content(copy->packer, fd, entry->size, path) : 0;
+}
+
+static int visit(void *data, const struct tar_entry *entry, int fd, struct err *err)
+{
+	struct copy *copy = data;
+	char path[PATH_LENGTH_MAX + 1];
+
+	if (!*entry->path && entry->type == TAR_FOLDER && !copy->packer->args->keep)
+		return 0;
+	if (!place(copy, entry->path, path))
+		return err_set(err, ERR_LAYER_LIMIT, "its path becomes too long");
+	if (!*path && entry->type != TAR_FOLDER)
+		return err_set(err, ERR_LAYER, "a file cannot be put at /");
+	if (write_entry(copy, entry, path, fd) < 0) {
+		_cleanup_free_ char *safe = str_escape(path, 200);
+
+		return err_wrap(err, "pack %s", safe);
+	}
+	return 0;
+}
+
+/* `to` itself, for a folder with nothing in it. */
+static int write_empty(struct copy *copy)
+{
+	const struct tar_entry folder = { .type = TAR_FOLDER, .mode = 0755 };
+
+	return *copy->to ? write_entry(copy, &folder, copy->to, -1) : 0;
+}
+
+int pack_copy(struct packer *packer)
+{
+	const struct layer_pack *args = packer->args;
+	struct copy copy = { .packer = packer };
+	const struct walk_args walk = {
+		.source = args->source,
+		.name = args->source_name,
+		.keep = args->keep,
+		.visit = visit,
+		.data = &copy,
+	};
+	_cleanup_free_ char *inside = NULL;
+	struct stat st;
+
+	if (fstat(args->source, &st) < 0)
+		return err_sys(packer->err, errno, "look at %s", args->source_name);
+	copy.below = S_ISDIR(st.st_mode);
+	if (!copy.below && str_has_suffix(args->to, "/"))
+		inside = xasprintf("%s%s", args->to, path_base(args->source_name));
+	if (!path_clean(inside ? inside : args->to, copy.to))
+		return err_set(packer->err, ERR_LAYER, "put it at %s: no such path", args->to);
+	if (walk_source(&walk, &packer->devices, packer->err) < 0)
+		return -1;
+	return packer->entries == 0 && copy.below ? write_empty(&copy) : 0;
+}

@@ -1,0 +1,308 @@
+/* Walks files of the host: see walk.h. */
+#include "builders/layer/walk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <search.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "builders/layer/layer.h"
+#include "core/fs.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include "core/str.h"
+
+/* A file with several names, so that the later ones become hard links. */
+struct linked {
+	dev_t device;
+	ino_t inode;
+	char *path;	/* owned; the first name */
+};
+
+struct walk {
+	const struct walk_args *args;
+	void *links;	/* a tsearch tree of struct linked, owned */
+	uint64_t left_out;
+	unsigned int depth;
+	struct err *err;
+};
+
+static int compare_links(const void *a, const void *b)
+{
+	const struct linked *x = a, *y = b;
+
+	if (x->device != y->device)
+		return x->device < y->device ? -1 : 1;
+	return x->inode < y->inode ? -1 : x->inode > y->inode;
+}
+
+static void free_link(void *data)
+{
+	struct linked *linked = data;
+
+	free(linked->path);
+	free(linked);
+}
+
+static int fail(struct walk *walk, const char *path, const char *what)
+{
+	int errnum = errno;
+	_cleanup_free_ char *safe = str_escape(*path ? path : walk->args->name, 200);
+
+	return err_sys(walk->err, errnum, "%s %s", what, safe);
+}
+
+static int refuse(struct walk *walk, const char *path, const char *why)
+{
+	_cleanup_free_ char *safe = str_escape(*path ? path : walk->args->name, 200);
+
+	return err_set(walk->err, ERR_LAYER, "%s: %s", safe, why);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int list_names(struct walk *walk, int fd, const char *path, struct strv *ret)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+
+	if (!dir) {
+		if (copy >= 0)
+			close(copy);
+		return fail(walk, path, "read folder");
+	}
+	errno = 0;
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			strv_add(ret, entry->d_name);
+	if (errno) {
+		closedir(dir);
+		return fail(walk, path, "read folder");
+	}
+	closedir(dir);
+	if (ret->count > 1)
+		qsort(ret->items, ret->count, sizeof(*ret->items), compare_names);
+	return 0;
+}
+
+static void drop_xattrs(struct tar_entry *entry)
+{
+	for (size_t i = 0; i < entry->xattr_count; i++) {
+		free(entry->xattrs[i].name);
+		free(entry->xattrs[i].value);
+	}
+	entry->xattr_count = 0;
+}
+
+static int take_xattrs(struct walk *walk, int fd, struct tar_entry *entry)
+{
+	char names[LAYER_XATTRS_MAX], value[LAYER_XATTRS_MAX];
+	ssize_t length = flistxattr(fd, names, sizeof(names));
+	_cleanup_(strv_done) struct strv sorted = { 0 };
+
+	if (length < 0 && errno != ENOTSUP)
+		return fail(walk, entry->path, "read the attributes of");
+	for (char *name = names; length > 0 && name < names + length; name += strlen(name) + 1)
+		if (tar_keeps_xattr(name))
+			strv_add(&sorted, name);
+	if (sorted.count > TAR_XATTRS_MAX)
+		return refuse(walk, entry->path, "too many extended attributes");
+	if (sorted.count > 1)
+		qsort(sorted.items, sorted.count, sizeof(*sorted.items), compare_names);
+	for (size_t i = 0; i < sorted.count; i++) {
+		ssize_t size = fgetxattr(fd, sorted.items[i], value, sizeof(value));
+
+		if (size < 0)
+			return fail(walk, entry->path, "read the attributes of");
+		entry->xattrs[entry->xattr_count++] = (struct tar_xattr){
+			.name = xstrdup(sorted.items[i]),
+			.value = xmemdup(value, (size_t)size),
+			.size = (size_t)size,
+		};
+	}
+	return 0;
+}
+
+static void fill(struct tar_entry *entry, const char *path, const struct stat *st)
+{
+	entry->path = path;
+	entry->mode = st->st_mode & 07777;
+	entry->uid = st->st_uid;
+	entry->gid = st->st_gid;
+	entry->mtime_s = st->st_mtim.tv_sec;
+	entry->mtime_ns = (uint32_t)st->st_mtim.tv_nsec;
+}
+
+static int visit(struct walk *walk, struct tar_entry *entry, int fd, int content)
+{
+	_cleanup_(drop_xattrs) struct tar_entry full = *entry;
+
+	if (walk->args->keep && fd >= 0 && take_xattrs(walk, fd, &full) < 0)
+		return -1;
+	return walk->args->visit(walk->args->data, &full, content, walk->err);
+}
+
+/* 1 when the file was met before under another name: it was visited as a hard link. */
+static int visit_link(struct walk *walk, struct tar_entry *entry, const struct stat *st)
+{
+	struct linked *linked, **known;
+
+	if (!walk->args->keep || st->st_nlink < 2)
+		return 0;
+	linked = xmalloc(sizeof(*linked));
+	*linked = (struct linked){ st->st_dev, st->st_ino, xstrdup(entry->path) };
+	known = tsearch(linked, &walk->links, compare_links);
+	if (!known)
+		abort(); /* memory is out */
+	if (*known == linked)
+		return 0;
+	free_link(linked);
+	entry->type = TAR_HARDLINK;
+	entry->target = (*known)->path;
+	entry->size = 0;
+	return visit(walk, entry, -1, -1) < 0 ? -1 : 1;
+}
+
+static int walk_file(struct walk *walk, int fd, const char *path)
+{
+	struct tar_entry entry = { .type = TAR_FILE };
+	struct stat st;
+	int linked;
+
+	if (fstat(fd, &st) < 0)
+		return fail(walk, path, "look at");
+	if (!S_ISREG(st.st_mode))
+		return refuse(walk, path, "it was replaced while it was read");
+	fill(&entry, path, &st);
+	entry.size = (uint64_t)st.st_size;
+	linked = visit_link(walk, &entry, &st);
+	if (linked != 0)
+		return linked < 0 ? -1 : 0;
+	return visit(walk, &entry, fd, fd);
+}
+
+static int walk_symlink(struct walk *walk, int dir, const char *name, const char *path,
+			const struct stat *st)
+{
+	struct tar_entry entry = { .type = TAR_SYMLINK };
+	char target[PATH_LENGTH_MAX + 1];
+	ssize_t length = readlinkat(dir, name, target, sizeof(target) - 1);
+	int linked;
+
+	if (length < 0)
+		return fail(walk, path, "read link");
+	target[length] = '\0';
+	fill(&entry, path, st);
+	entry.mode = 0777;
+	entry.target = target;
+	linked = visit_link(walk, &entry, st);
+	if (linked != 0)
+		return linked < 0 ? -1 : 0;
+	return visit(walk, &entry, -1, -1);
+}
+
+static int walk_other(struct walk *walk, const char *path, const struct stat *st)
+{
+	struct tar_entry entry = { .type = TAR_FIFO };
+
+	if (!walk->args->keep)
+		return refuse(walk, path, "neither a file, a folder nor a symbolic link");
+	if (!S_ISFIFO(st->st_mode)) {
+		walk->left_out++;
+		return 0;
+	}
+	fill(&entry, path, st);
+	return visit(walk, &entry, -1, -1);
+}
+
+static int walk_folder(struct walk *walk, int fd, const char *path);
+
+static int walk_name(struct walk *walk, int dir, const char *name, const char *path)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return fail(walk, path, "look at");
+	if (S_ISLNK(st.st_mode))
+		return walk_symlink(walk, dir, name, path, &st);
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return walk_other(walk, path, &st);
+	fd = fs_open_no_links(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY |
+			      (S_ISDIR(st.st_mode) ? O_DIRECTORY : 0), 0);
+	if (fd < 0)
+		return fail(walk, path, "open");
+	return S_ISDIR(st.st_mode) ? walk_folder(walk, fd, path) : walk_file(walk, fd, path);
+}
+
+static int walk_folder(struct walk *walk, int fd, const char *path)
+{
+	_cleanup_(strv_done) struct strv names = { 0 };
+	struct tar_entry entry = { .type = TAR_FOLDER };
+	struct stat st;
+
+	if (walk->depth == LAYER_DEPTH_MAX)
+		return err_set(walk->err, ERR_LAYER_LIMIT, "a path of more than %d components",
+			       LAYER_DEPTH_MAX);
+	if (fstat(fd, &st) < 0)
+		return fail(walk, path, "look at");
+	fill(&entry, path, &st);
+	if (visit(walk, &entry, fd, -1) < 0 || list_names(walk, fd, path, &names) < 0)
+		return -1;
+	walk->depth++;
+	for (size_t i = 0; i < names.count; i++) {
+		_cleanup_free_ char *below = path_join(path, names.items[i]);
+
+		if (walk_name(walk, fd, names.items[i], below) < 0)
+			return -1;
+	}
+	walk->depth--;
+	return 0;
+}
+
+/* A file that came as O_PATH: readable again through /proc, where there is one. */
+static int walk_single(struct walk *walk, int source)
+{
+	_cleanup_close_ int again = -1;
+
+	if (!(fcntl(source, F_GETFL) & O_PATH))
+		return walk_file(walk, source, "");
+	again = fs_reopen(source, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	if (again < 0)
+		return fail(walk, "", "open");
+	return walk_file(walk, again, "");
+}
+
+int walk_source(const struct walk_args *args, uint64_t *ret_left_out, struct err *err)
+{
+	struct walk walk = { .args = args, .err = err };
+	_cleanup_close_ int folder = -1;
+	struct stat st;
+	int result;
+
+	if (fstat(args->source, &st) < 0)
+		return fail(&walk, "", "look at");
+	if (S_ISDIR(st.st_mode)) {
+		folder = openat(args->source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		result = folder < 0 ? fail(&walk, "", "open folder") :
+				      walk_folder(&walk, folder, "");
+	} else if (S_ISLNK(st.st_mode)) {
+		result = walk_symlink(&walk, args->source, "", "", &st);
+	} else if (S_ISREG(st.st_mode)) {
+		result = walk_single(&walk, args->source);
+	} else {
+		result = walk_other(&walk, "", &st);
+	}
+	tdestroy(walk.links, free_link);
+	if (result == 0)
+		*ret_left_out = walk.left_out;
+	return result;
+}
