@@ -195,9 +195,9 @@ mounts() {
 }
 
 leftovers() {
-	before=$(grep -c . /proc/self/mountinfo)
-	run sh -c 'sleep 100 & true' </dev/null
-	is "$who: background jobs die with the job" "$(pgrep -fc 'sleep 100$')" 0
+	before=$(grep -c "$W" /proc/self/mountinfo)
+	run sh -c 'sleep 4710 & true' </dev/null
+	is "$who: background jobs die with the job" "$(pgrep -fxc "sleep 4710")" 0
 	as "$who" "$DUET" run --store "$store" -f "$P/duet.yaml" -- sleep 4711 </dev/null >/dev/null 2>&1 &
 	pid=$!
 	for _ in $(seq 100); do
@@ -213,7 +213,7 @@ leftovers() {
 		sleep 0.1
 	done
 	is "$who: kill -9 of duet leaves no process" "$(pgrep -fxc 'sleep 4711')" 0
-	is "$who: and no mount" "$(grep -c . /proc/self/mountinfo)" "$before"
+	is "$who: and no mount" "$(grep -c "$W" /proc/self/mountinfo)" "$before"
 	is "$who: tmp is empty" "$(as "$who" "$DUET" images --store "$store" >/dev/null; ls "$store/v1/tmp" | wc -l)" 0
 }
 
