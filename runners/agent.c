@@ -21,19 +21,21 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/fs.h"
 #include "core/mem.h"
 #include "runners/agent_channel.h"
 
 #define EXIT_TIMEOUT 124
 #define FORCE_AFTER 3		/* so many INT or TERM end the instance whatever the job does */
-#define WRITE_MAX 4096		/* bytes that a pipe which polls writable takes without blocking */
+#define WRITE_MAX 4096		/* bytes that what polls writable takes without blocking */
 
 enum phase { PHASE_HELLO, PHASE_START, PHASE_RUNNING, PHASE_DONE };
 
 /* One output on its way to the caller. */
 struct spout {
 	int fd;
-	bool regular;		/* a file: takes any amount at once */
+	int own;		/* owned; a pipe of the caller opened again, non-blocking; or -1 */
+	bool any_amount;	/* a write never blocks, whatever its size */
 	bool broken;		/* nobody reads it any more */
 	uint32_t start, used;
 	uint32_t owed;		/* handed on, credit not given back yet */
@@ -257,7 +259,7 @@ static void write_spout(struct agent *agent, unsigned int stream)
 								  : spout->used;
 	ssize_t put;
 
-	if (!spout->regular && part > WRITE_MAX)
+	if (!spout->any_amount && part > WRITE_MAX)
 		part = WRITE_MAX;
 	put = write(spout->fd, spout->ring + spout->start, part);
 	if (put < 0 && (errno == EINTR || errno == EAGAIN))
@@ -414,12 +416,28 @@ static int loop(struct agent *agent, struct err *err)
 	}
 }
 
+/*
+ * O_NONBLOCK belongs to the open file, which the caller shares: a pipe is opened anew for it. What
+ * cannot be is written to in pieces that do not block once it polls writable.
+ */
 static void spout_init(struct spout *spout, int fd)
 {
 	struct stat st;
 
-	spout->fd = fd;
-	spout->regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	*spout = (struct spout){ .fd = fd, .own = -1 };
+	if (fstat(fd, &st) < 0)
+		return;
+	if (S_ISFIFO(st.st_mode))
+		spout->own = fs_reopen(fd, O_WRONLY | O_NONBLOCK);
+	if (spout->own >= 0)
+		spout->fd = spout->own;
+	spout->any_amount = spout->own >= 0 || S_ISREG(st.st_mode);
+}
+
+static void spout_done(struct spout *spout)
+{
+	if (spout->own >= 0)
+		close(spout->own);
 }
 
 static void terminal_raw(struct agent *agent)
@@ -469,6 +487,8 @@ int agent_run(const struct agent_run *run, const struct job *job, int *ret_code,
 	sigaction(SIGPIPE, &old_pipe, NULL);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	str_done(&agent->channel.control);
+	for (int i = 1; i < PROTO_STREAMS; i++)
+		spout_done(&agent->spouts[i]);
 	if (result == 0)
 		*ret_code = agent->code;
 	return result;

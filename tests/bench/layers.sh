@@ -100,7 +100,8 @@ measure() {
 	shift 2
 	mkdir -p "$disk"
 	truncate -s "${disk_bytes:-3G}" "$image_file"
-	mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$image_file" || exit 99
+	mkfs.ext4 -q -F -N "${disk_inodes:-200000}" -E lazy_itable_init=0,lazy_journal_init=0 \
+		"$image_file" || exit 99
 	mount -o loop "$image_file" "$disk" || skip 'no loop mount can be made'
 	mkdir "$disk/tmp"
 	sync
@@ -158,7 +159,7 @@ many=$W/many.tar.gz
 python3 "$SRC/tests/bench/many_files.py" "$files" 1500 | igzip -1 -c >"$many" || exit 99
 spec "$many"
 : >"$W/times"
-disk_bytes=4G
+disk_bytes=4G disk_inodes=$((files * 5 / 4 + 1000))
 measure duet "$many" "$DUET" build -q --store "$disk/store" -C "$W/project"
 echo "a layer of $files files of 1500 bytes"
 show "$W/times"

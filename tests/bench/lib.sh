@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by the benches after tests/run/lib.sh: tables, targets, needs.
 #
 #	need PROGRAM...		77 when one is missing

@@ -6,7 +6,9 @@
 #	DUET_BENCH_ROUNDS=N		200 unless told
 #
 # bubblewrap and crun are asked for less than duet does: no system call filter, no read-back, no
-# overlay, for root no user namespace, no cgroup. 1 when a target is missed, 77 without a peer.
+# overlay, for root no user namespace, no cgroup. A user with subuids gets many ids from duet and
+# crun, each with two setuid programs, and one from bubblewrap: there that ratio is no target.
+# 1 when a target is missed, 77 without a peer.
 
 # crun refuses machines that mount both kinds of cgroups; here, and for all that are measured, only
 # the second is seen
@@ -66,10 +68,10 @@ as $who $run_duet -- true >"$W/log" 2>&1 || {
 }
 as $who $run_bwrap true || skip "bwrap does not run here"
 set -- duet $run_duet -- true +++ bwrap $run_bwrap true
-if as $who $run_crun first-$$ </dev/null; then
+if as $who $run_crun first-$$ </dev/null 2>"$W/log"; then
 	set -- "$@" +++ crun $run_crun bench-$$
 elif [ $who = root ]; then
-	skip "crun does not run here"
+	skip "crun does not run here: $(cat "$W/log")"
 fi
 if command -v runc >/dev/null && as $who $run_runc first-$$ </dev/null 2>"$W/log"; then
 	set -- "$@" +++ runc $run_runc bench-$$
@@ -96,7 +98,7 @@ echo "start to exit of true, as $who, $rounds rounds in turns; ratios to duet"
 awk -F '\t' -v OFS='\t' 'NR == 1 { duet = $3 } { $5 = $3 / duet; print }' "$W/times" >"$W/table"
 show "$W/table"
 duet_us=$(column "$W/table" duet 3)
-target 'duet to bwrap' "$(ratio "$duet_us" "$(column "$W/table" bwrap 3)")" 1.3
+[ $who = many ] || target 'duet to bwrap' "$(ratio "$duet_us" "$(column "$W/table" bwrap 3)")" 1.3
 crun_us=$(column "$W/table" crun 3)
 [ -z "$crun_us" ] || target 'duet to crun' "$(ratio "$duet_us" "$crun_us")" 0.7
 target 'duet --version, ms' "$(ratio "$(column "$W/table" 'duet --version' 3)" 1000)" 2
