@@ -18,6 +18,8 @@ W=$(mktemp -d /tmp/duet-test.XXXXXX)
 DUET=$W/bin/duet
 passed=0 failed=0
 made_users=
+# the system's own, which every user can start, before one of somebody's home
+PYTHON=$(PATH=/usr/bin:/bin:$PATH command -v python3)
 export LC_ALL=C.UTF-8 DUET_STORE=
 
 # What a test has to undo itself; it may define this anew.
@@ -124,7 +126,7 @@ small_root() {
 	mkdir -p "$SMALL/usr/bin" "$SMALL/usr/lib" "$SMALL/usr/lib64" "$SMALL/usr/sbin" \
 		"$SMALL/etc" "$SMALL/tmp" "$SMALL/root"
 	for tool in $small_tools; do
-		path=$(command -v "$tool") || skip "$tool is not installed"
+		path=$(type -P "$tool") || skip "$tool is not installed"
 		cp -L "$path" "$SMALL/usr/bin/$tool"
 		# each library under the path that the loader asks for, /lib being usr/lib
 		ldd "$path" | sed -n 's,.*[[:space:]]\(/[^ ]*\) (0x.*,\1,p' | while read -r library; do
@@ -159,13 +161,13 @@ pack() {
 }
 
 tree_state() {
-	python3 "$SRC/tests/run/state.py" "$1"
+	$PYTHON "$SRC/tests/run/state.py" "$1"
 }
 
 # no_leftovers NAME STORE
 no_leftovers() {
 	is "$1: tmp is empty" "$(ls -A "$2/v1/tmp" 2>/dev/null)" ''
-	left=$(pgrep -f "^$W/bin/duet|^duet-worker|^duet-init")
+	left=$(find /proc/[0-9]*/exe -lname "$W/bin/*" 2>/dev/null)
 	is "$1: no process is left" "$left" ''
 }
 
