@@ -252,7 +252,7 @@ int main(int argc, char **argv)
 			 : unknown_command(argv[1], &err);
 	if (result == 0)
 		result = command->run(&cli, &code, &err);
-	if (result == 0 && fflush(stdout) != 0)
+	if (result == 0 && (fflush(stdout) != 0 || ferror(stdout)))
 		result = err_sys(&err, errno, "write standard output");
 	if (result >= 0)
 		return code;
