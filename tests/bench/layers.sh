@@ -32,7 +32,7 @@ make_tar() {
 	tar=${DUET_BENCH_TAR:-$BUILD/bench-layer.tar.gz}
 	[ -s "$tar" ] && return
 	need mmdebstrap
-	mmdebstrap --quiet --variant=standard --include=git,gcc,python3 --format=tar bookworm - \
+	mmdebstrap --quiet --variant=standard --include=git,python3 --format=tar bookworm - \
 		2>"$W/mmdebstrap.log" | gzip >"$tar.part" || {
 		cat "$W/mmdebstrap.log"
 		exit 99
