@@ -88,7 +88,8 @@ static void make_source(void)
 	ck_assert_int_eq(mkdirat(work.top, "source", 0700), 0);
 	file("source/z", "zz", 0600);
 	file("source/a-b", "ab", 0711);
-	ck_assert_int_eq(mkdirat(work.top, "source/a", 02770), 0);
+	ck_assert_int_eq(mkdirat(work.top, "source/a", 0700), 0);
+	ck_assert_int_eq(fchmodat(work.top, "source/a", 02770, 0), 0);
 	file("source/a/f", "f", 04640);
 	ck_assert_int_eq(symlinkat("/etc/shadow", work.top, "source/l"), 0);
 	ck_assert_int_eq(fchownat(work.top, "source/z", 7, 8, 0), 0);
