@@ -62,8 +62,20 @@ install_packages() {
 	rm -f build-packages.log
 }
 
+# quietly LOG COMMAND...: its output is shown only when it fails
+quietly() {
+	log=$1
+	shift
+	if "$@" >"$log" 2>&1; then
+		rm -f "$log"
+	else
+		cat "$log" >&2
+		return 1
+	fi
+}
+
 bootstrap() {
-	autoreconf --install --force >/dev/null 2>&1 || autoreconf --install --force
+	quietly bootstrap.log autoreconf --install --force
 	# a folder is called core: autoconf's habit of removing core dumps must not meet it
 	sed -i 's/rm -f core /rm -f /' configure
 }
@@ -71,7 +83,7 @@ bootstrap() {
 build() {
 	bootstrap
 	mkdir -p build
-	(cd build && ../configure -q "$@" && make -s -j"$(nproc)")
+	quietly build.log sh -c 'cd build && ../configure -q "$@" && make -s -j"$(nproc)"' sh "$@"
 }
 
 demo() {
@@ -96,8 +108,9 @@ check() {
 	make -s -C build -j"$(nproc)" check VERBOSE=1
 	say "unit tests with ASan and UBSan in build/san/"
 	mkdir -p build/san
-	(cd build/san && ../../configure -q --enable-werror --enable-sanitizers &&
-		make -s -j"$(nproc)" check VERBOSE=1 TESTS="$(make -s print-unit-tests)")
+	quietly build.log sh -c 'cd build/san &&
+		../../configure -q --enable-werror --enable-sanitizers && make -s -j"$(nproc)"'
+	(cd build/san && make -s -j"$(nproc)" check VERBOSE=1 TESTS="$(make -s print-unit-tests)")
 }
 
 case ${1-} in

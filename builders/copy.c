@@ -7,16 +7,25 @@
 
 #include "builders/builder.h"
 #include "builders/worker/client.h"
+#include "core/fs.h"
 #include "core/mem.h"
 #include "core/path.h"
 
+/* A file comes readable: the worker has no /proc to open it again with the caller's rights. */
 static int open_source(const char *path, struct err *err)
 {
-	int fd = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	int readable;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, errno, "open %s", path);
-	return fd;
+	if (!S_ISREG(st.st_mode))
+		return TAKE_FD(fd);
+	readable = fs_reopen(fd, O_RDONLY | O_NOCTTY);
+	if (readable < 0)
+		return err_sys(err, errno, "open %s", path);
+	return readable;
 }
 
 static int resolve_path(const char *path, uint32_t flags, struct digest *ret, struct err *err)

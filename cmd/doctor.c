@@ -4,7 +4,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -110,6 +112,44 @@ static void look_namespaces(struct row *row, const struct cli *cli)
 	err_done(&err);
 }
 
+/* As the container runner mounts it, on a tmpfs. The errno is the exit code. */
+static int mount_overlay(void *data)
+{
+	static const char *const folders[] = { "/tmp/lower", "/tmp/upper", "/tmp/work" };
+
+	(void)data;
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
+	    mount("tmpfs", "/tmp", "tmpfs", 0, NULL) < 0)
+		return errno;
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+		if (mkdir(folders[i], 0755) < 0)
+			return errno;
+	if (mount("overlay", "/tmp", "overlay", 0, "userxattr,volatile,lowerdir=/tmp/lower,"
+		  "upperdir=/tmp/upper,workdir=/tmp/work") < 0)
+		return errno;
+	return 0;
+}
+
+static void look_overlay(struct row *row, const struct cli *cli)
+{
+	struct jail_entry entry = { .enter = mount_overlay };
+	struct err err = { 0 };
+	const char *why;
+	struct idmap map;
+	struct jail jail;
+	int code = EPERM;
+
+	(void)cli;
+	if (idmap_find(&map, true, &why, &err) == 0 &&
+	    jail_start(&jail, &map, CLONE_NEWNS, &entry, &err) == 0)
+		code = jail_wait(&jail);
+	if (code == 0)
+		say(row, OK, NULL, "mounts in a user namespace");
+	else
+		say(row, BAD, "sudo modprobe overlay; Linux 5.12 or newer", "%s", strerror(code));
+	err_done(&err);
+}
+
 static void look_ids(struct row *row, const struct cli *cli)
 {
 	struct err err = { 0 };
@@ -178,8 +218,10 @@ static void look_own(struct row *row, const struct cli *cli)
 
 static const struct need needs[] = {
 	{ "kernel", look_kernel },	{ "programs", look_own },
-	{ "namespaces", look_namespaces }, { "ids", look_ids },
-	{ "filter", look_seccomp },	{ "store", look_store },
+	{ "namespaces", look_namespaces }, { "overlay", look_overlay },
+	{ "ids", look_ids },
+	{ "filter", look_seccomp },
+	{ "store", look_store },
 };
 
 static void print_row(const struct row *row, struct json_out *out)

@@ -8,7 +8,7 @@
 #include "core/json.h"
 #include "core/str.h"
 
-static void print_all(struct store_damage *damage, size_t count, bool json)
+static void print_all(const struct store_damage *damage, size_t count, bool json)
 {
 	_cleanup_free_ char *text = NULL;
 	struct json_out out;
@@ -25,8 +25,6 @@ static void print_all(struct store_damage *damage, size_t count, bool json)
 		json_out_end(&out);
 		if (!json)
 			printf("damaged: %s: %s\n", name, what);
-		free(damage[i].name);
-		free(damage[i].what);
 	}
 	json_out_end(&out);
 	text = json_out_finish(&out);
@@ -54,7 +52,7 @@ int cmd_store(const struct cli *cli, int *ret_code, struct err *err)
 		result = store_check(&session.store, worker_hash, &damage, &count, err);
 	if (result == 0) {
 		print_all(damage, count, cli->json);
-		free(damage);
+		store_damage_free(damage, count);
 		*ret_code = count > 0;
 	}
 	session_done(&session);

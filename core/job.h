@@ -36,6 +36,8 @@ struct identity {
 
 enum mount_kind { MOUNT_BIND, MOUNT_TMPFS };
 enum network_kind { NETWORK_NONE, NETWORK_NAT, NETWORK_HOST };
+/* Where what the job writes to its root is kept until it ends. */
+enum writes_kind { WRITES_MEMORY, WRITES_DISK };
 enum seccomp_kind { SECCOMP_DEFAULT, SECCOMP_UNCONFINED };
 
 struct mount {
@@ -62,6 +64,7 @@ struct job {
 	uint64_t timeout_ms;		/* 0: none */
 	uint64_t capabilities;		/* bit N: CAP_N, what the job may have at most (bounding set) */
 	enum seccomp_kind seccomp;	/* container only */
+	enum writes_kind writes;	/* container only */
 };
 
 void process_done(struct process *process);

@@ -65,6 +65,7 @@ static int make(struct job *job, const struct spec *spec, const struct process *
 	job->capabilities = (caps_job_default() & ~target->capabilities_drop) |
 			    target->capabilities_add;
 	job->seccomp = target->seccomp;
+	job->writes = target->writes;
 	return 0;
 }
 

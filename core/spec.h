@@ -67,6 +67,7 @@ struct target {
 	uint64_t capabilities_add;
 	uint64_t capabilities_drop;
 	enum seccomp_kind seccomp;
+	enum writes_kind writes;	/* container: {writes: memory | disk} */
 };
 
 struct spec {

@@ -7,6 +7,7 @@ static const char *const source_words[] = { "scratch", NULL };
 static const char *const runner_words[] = { "container", "vm", NULL };
 static const char *const network_words[] = { "none", NULL };
 static const char *const seccomp_words[] = { "default", "unconfined", NULL };
+static const char *const writes_words[] = { "memory", "disk", NULL };
 
 const struct schema_key schema_keys[] = {
 	{ SCHEMA_TOP, "duet", SCHEMA_VERSION, SCHEMA_ONE, .required = true,
@@ -109,6 +110,10 @@ const struct schema_key schema_keys[] = {
 	  .help = "Changes to the default set of capabilities." },
 	{ "container", "seccomp", SCHEMA_WORD, SCHEMA_ONE, .words = seccomp_words,
 	  .fallback = "default", .help = "The filter of system calls." },
+	{ "container", "writes", SCHEMA_WORD, SCHEMA_ONE, .words = writes_words,
+	  .fallback = "memory",
+	  .help = "Where what the job writes to its root is kept until it ends: memory is quick and "
+		  "holds half of the machine's; disk holds what the store's disk does." },
 	{ "capabilities", "add", SCHEMA_CAPABILITY, SCHEMA_LIST,
 	  .help = "Given on top of the default set, also after `drop`." },
 	{ "capabilities", "drop", SCHEMA_CAPABILITY, SCHEMA_LIST,

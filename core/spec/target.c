@@ -70,9 +70,12 @@ static int read_container(struct spec_reader *r, const struct yaml_node *map, st
 {
 	const struct yaml_node *capabilities = yaml_get(map, "capabilities");
 	const struct yaml_node *seccomp = yaml_get(map, "seccomp");
+	const struct yaml_node *writes = yaml_get(map, "writes");
 
 	if (seccomp && !strcmp(seccomp->text, "unconfined"))
 		ret->seccomp = SECCOMP_UNCONFINED;
+	if (writes && !strcmp(writes->text, "disk"))
+		ret->writes = WRITES_DISK;
 	if (read_capabilities(r, yaml_get(capabilities, "add"), false, &ret->capabilities_add) < 0)
 		return -1;
 	return read_capabilities(r, yaml_get(capabilities, "drop"), true, &ret->capabilities_drop);

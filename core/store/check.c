@@ -66,9 +66,15 @@ static const char *blob_fault(struct check *check, int dir, const char *name,
 	struct digest found;
 	struct stat st;
 
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		*ret_failed = !store_is_damage(errno);
+		if (*ret_failed)
+			store_fail(check->err, errno, "open it");
+		return "cannot be opened";
+	}
 	*ret_failed = false;
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return "not a file that can be read";
+	if (!S_ISREG(st.st_mode))
+		return "not a file";
 	if ((st.st_mode & 07777) != 0444)
 		(void)fchmod(fd, 0444);
 	if (check->hash_blob(fd, &found, check->err) < 0) {
@@ -106,6 +112,16 @@ static int visit_shard(void *data, int dir, const char *name)
 	return store_each(dir, name, visit_blob, check, check->err);
 }
 
+/* 0 for what the disk could not give (damage as well), -1 for other failures. */
+static int read_failed(struct check *check, bool *ret_damaged)
+{
+	if (check->err->code != -EIO)
+		return -1;
+	err_done(check->err);
+	*ret_damaged = true;
+	return 0;
+}
+
 /* A layer that a reference says to have a blob. */
 static int check_layer(struct check *check, const struct store_layer *layer)
 {
@@ -135,6 +151,8 @@ static int visit_step(void *data, int dir, const char *name)
 	int found = store_step_read(check->store, name, &layer, &torn, check->err);
 
 	if (found < 0)
+		found = read_failed(check, &torn);
+	if (found < 0)
 		return -1;
 	if (found == 0)
 		return torn ? drop_file(check, dir, name, xasprintf("step %s", name),
@@ -150,6 +168,8 @@ static int visit_image(void *data, int dir, const char *name)
 	bool torn;
 	int found = store_image_read(check->store, name, &image, &torn, check->err);
 
+	if (found < 0)
+		found = read_failed(check, &torn);
 	if (found < 0)
 		return -1;
 	if (found == 0)
@@ -171,6 +191,8 @@ static int compare_list(struct check *check, int folder, const char *file, const
 				check->err);
 
 	if (whole < 0)
+		whole = read_failed(check, &torn);
+	if (whole < 0)
 		return -1;
 	if (whole == 0 && !torn)
 		return 2;
@@ -190,7 +212,7 @@ static void write_sum(struct check *check, int folder, int out)
 
 	if (dir >= 0 && fs_read_fd(out, "list", STORE_SUM_BYTES_MAX, &text.text, &text.length,
 				   &ignored) == 0)
-		(void)store_file_put(check->store, dir, "sum", &text, false, &ignored);
+		(void)store_file_put(check->store, dir, "sum", &text, STORE_PUT_KEEP, &ignored);
 }
 
 /* 1: good, 0: damaged with the differences in `text`, -1. */
@@ -232,16 +254,22 @@ static int check_tree(struct check *check, int trees, const char *key, struct st
 	_cleanup_close_ int folder = openat(trees, key, flags), use = -1, tree = -1;
 	struct store_layer layer;
 	struct digest digest;
-	bool is_chain;
+	bool is_chain, torn;
 
+	if (folder < 0 && !store_is_damage(errno))
+		return store_fail(check->err, errno, "open its folder");
 	if (folder < 0 || !store_key_parse(key, &digest, &is_chain)) {
 		str_add(text, "not a tree");
 		return 0;
 	}
 	found = store_tree_record(folder, key, &use, &layer, check->err);
 	if (found < 0)
+		found = read_failed(check, &torn);
+	if (found < 0)
 		return -1;
 	tree = openat(folder, "tree", flags);
+	if (tree < 0 && !store_is_damage(errno))
+		return store_fail(check->err, errno, "open it");
 	if (found == 0 || tree < 0) {
 		str_add(text, found == 0 ? "its record is not whole" : "its folder is missing");
 		return 0;

@@ -30,7 +30,19 @@ int store_fail(struct err *err, int errnum, const char *fmt, ...)
 		err_mend(err, "make room (`duet gc`), or name another store with --store DIR");
 	else if (errnum == EROFS || errnum == EACCES || errnum == EPERM)
 		err_mend(err, "name a store that you may write with --store DIR");
+	errno = errnum;
 	return -1;
+}
+
+bool store_is_damage(int errnum)
+{
+	static const int damages[] = { EIO, EUCLEAN, EBADMSG, EILSEQ, ENODATA, ENOENT, ELOOP,
+				       ENOTDIR, ENXIO };
+
+	for (size_t i = 0; i < ARRAY_SIZE(damages); i++)
+		if (errnum == damages[i])
+			return true;
+	return false;
 }
 
 int store_sync(int fd, const char *name, struct err *err)
@@ -97,7 +109,7 @@ static int part_new(struct store *store, struct err *err)
 		snprintf(path, sizeof(path), "tmp/%s.part", id);
 		fd = openat(store->dir, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 			    0600);
-		if (fd < 0)
+		if (fd < 0 || fchmod(fd, 0600) < 0)
 			return store_fail(err, errno, "make a file in the store");
 		if (flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0)
 			return store_fail(err, errno, "lock %s", path);
@@ -188,23 +200,24 @@ int store_file_link(struct store *store, int fd, int dir, const char *name, bool
 }
 
 int store_file_put(struct store *store, int dir, const char *name, const struct str *content,
-		   bool replace, struct err *err)
+		   enum store_put how, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
+	bool durable = how != STORE_PUT_CACHE;
 	int taken;
 
 	if (store_blob_new(store, &fd, err) < 0)
 		return -1;
 	if (fs_write_all(fd, content->text, content->length) < 0)
 		return store_fail(err, errno, "write %s", name);
-	if (fchmod(fd, 0444) < 0 || fsync(fd) < 0)
+	if (fchmod(fd, 0444) < 0 || (durable && fsync(fd) < 0))
 		return store_fail(err, errno, "sync %s", name);
-	taken = store_file_link(store, fd, dir, name, replace, err);
+	taken = store_file_link(store, fd, dir, name, how != STORE_PUT_KEEP, err);
 	if (taken < 0)
 		return -1;
 	if (taken)
 		part_drop(store, fd);
-	return store_sync(dir, name, err);
+	return durable ? store_sync(dir, name, err) : 0;
 }
 
 int store_each(int dir, const char *path, int (*each)(void *data, int dir, const char *name),

@@ -123,7 +123,7 @@ int store_image_set(struct store *store, const struct store_image *image, struct
 	if (text.length > STORE_RECORD_BYTES_MAX)
 		return err_set(err, ERR_STORE, "record image %s: more than %u bytes", image->name,
 			       STORE_RECORD_BYTES_MAX);
-	if (store_file_put(store, dir, file, &text, true, err) < 0)
+	if (store_file_put(store, dir, file, &text, STORE_PUT_REPLACE, err) < 0)
 		return err_wrap(err, "record image %s", image->name);
 	return 0;
 }

@@ -37,9 +37,11 @@ void store_reserve(struct store *store);
 
 /* --- file.c --- */
 
-/* err_sys with class store.failed, and a mend for full and read-only disks. */
+/* err_sys with class store.failed, and a mend for full and read-only disks; errno is `errnum`. */
 int store_fail(struct err *err, int errnum, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Does this errno of an open or a read speak of the disk (damage), not of us (descriptors, memory)? */
+bool store_is_damage(int errnum);
 /* Opens (O_RDONLY) the folder `path` below v1/; makes what is missing, durably. */
 int store_folder(struct store *store, const char *path, struct err *err);
 /* Writes a folder's entries to the disk. `fd` must not be O_PATH. */
@@ -47,9 +49,15 @@ int store_sync(int fd, const char *name, struct err *err);
 /* Gives an unnamed file the name dir/name. 1: the name is taken (not when `replace`). */
 int store_file_link(struct store *store, int fd, int dir, const char *name, bool replace,
 		    struct err *err);
-/* A new file with this content, durable, linked as dir/name; then the folder is synced. */
+enum store_put {
+	STORE_PUT_KEEP,		/* durable; a file that is there stays */
+	STORE_PUT_REPLACE,	/* durable; a file that is there gives way */
+	STORE_PUT_CACHE,	/* as replace, but not synced: may be lost or torn by a power cut */
+};
+
+/* A new file with this content, linked as dir/name; then the folder is synced. */
 int store_file_put(struct store *store, int dir, const char *name, const struct str *content,
-		   bool replace, struct err *err);
+		   enum store_put how, struct err *err);
 /*
  * Calls `each` for every name in the folder but "." and ".."; stops when it gives not 0. What is
  * absent or no folder has no names.
@@ -126,8 +134,8 @@ int store_tree_record(int folder, const char *key, int *ret_use, struct store_la
 
 /*
  * Writes the sealed list of all that is in `tree`: a line each, sorted, with the sha256 of regular
- * files when `content`; then what cannot be read leaves the list without a seal (a damaged disk is
- * what a check looks for), else it is an error. Runs in the id map where owners need it.
+ * files when `content`; then what the disk cannot give leaves the list without a seal (that is what
+ * a check looks for), else it is an error. Runs in the id map where owners need it.
  */
 int store_list_write(struct store *store, int tree, int out, const char *key, bool content,
 		     struct err *err);

@@ -46,7 +46,8 @@ struct entries {
 
 struct walk {
 	int root, out;
-	bool content, write_failed;
+	bool content;
+	int read_errno;		/* why the tree could not be read; 0: it could */
 	struct sha256 hash;
 	struct str text;	/* not yet written */
 	struct str path, shown;	/* where the walk is, raw and escaped */
@@ -92,12 +93,16 @@ static char *escape(const char *name)
 static int flush(struct walk *walk)
 {
 	sha256_add(&walk->hash, walk->text.text, walk->text.length);
-	if (fs_write_all(walk->out, walk->text.text, walk->text.length) < 0) {
-		walk->write_failed = true;
+	if (fs_write_all(walk->out, walk->text.text, walk->text.length) < 0)
 		return store_fail(walk->err, errno, "write the list of a tree");
-	}
 	walk->text.length = 0;
 	return 0;
+}
+
+static int read_failed(struct walk *walk, int errnum, const char *what, const char *shown)
+{
+	walk->read_errno = errnum;
+	return store_fail(walk->err, errnum, "%s %s", what, shown);
 }
 
 static int hash_content(struct walk *walk, int dir, struct entry *entry)
@@ -107,7 +112,7 @@ static int hash_content(struct walk *walk, int dir, struct entry *entry)
 	struct sha256 hash;
 
 	if (fd < 0)
-		return store_fail(walk->err, errno, "open %s", entry->shown);
+		return read_failed(walk, errno, "open", entry->shown);
 	sha256_init(&hash);
 	for (;;) {
 		ssize_t got = read(fd, walk->block, READ_BYTES);
@@ -115,7 +120,7 @@ static int hash_content(struct walk *walk, int dir, struct entry *entry)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return store_fail(walk->err, errno, "read %s", entry->shown);
+			return read_failed(walk, errno, "read", entry->shown);
 		if (got == 0)
 			break;
 		sha256_add(&hash, walk->block, (size_t)got);
@@ -130,7 +135,7 @@ static int read_target(struct walk *walk, int dir, struct entry *entry)
 	ssize_t length = readlinkat(dir, entry->name, target, sizeof(target) - 1);
 
 	if (length < 0)
-		return store_fail(walk->err, errno, "read link %s", entry->shown);
+		return read_failed(walk, errno, "read link", entry->shown);
 	target[length] = '\0';
 	entry->target = escape(target);
 	return 0;
@@ -154,7 +159,7 @@ static int read_entry(void *data, int dir, const char *name)
 	entry = &entries->items[entries->count++];
 	*entry = (struct entry){ .name = xstrdup(name), .shown = escape(name) };
 	if (fstatat(dir, name, &entry->st, AT_SYMLINK_NOFOLLOW) < 0)
-		return store_fail(walk->err, errno, "look at %s", entry->shown);
+		return read_failed(walk, errno, "look at", entry->shown);
 	if (S_ISLNK(entry->st.st_mode))
 		return read_target(walk, dir, entry);
 	if (S_ISREG(entry->st.st_mode) && walk->content)
@@ -228,8 +233,10 @@ static int walk_folder(struct walk *walk)
 	int result;
 
 	if (dir < 0)
-		return store_fail(walk->err, errno, "open folder %s", walk->shown.text);
+		return read_failed(walk, errno, "open folder", walk->shown.text);
 	result = store_each(dir, ".", read_entry, &reading, walk->err);
+	if (result < 0 && walk->read_errno == 0)
+		walk->read_errno = errno;
 	close(dir);
 	if (entries.count > 0)
 		qsort(entries.items, entries.count, sizeof(*entries.items), by_shown);
@@ -279,7 +286,7 @@ static int list_direct(const struct list_job *job, struct err *err)
 	str_add(&walk.shown, "");
 	sha256_init(&walk.hash);
 	result = walk_tree(&walk, job->key);
-	if (result < 0 && job->content && !walk.write_failed) {
+	if (result < 0 && job->content && store_is_damage(walk.read_errno)) {
 		err_done(err);
 		result = 0;
 	}

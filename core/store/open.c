@@ -140,7 +140,7 @@ static int tag(struct store *store, int dir, struct err *err)
 	_cleanup_(str_done) struct str content = { 0 };
 
 	str_add(&content, text);
-	return store_file_put(store, dir, "CACHEDIR.TAG", &content, false, err);
+	return store_file_put(store, dir, "CACHEDIR.TAG", &content, STORE_PUT_KEEP, err);
 }
 
 /* Makes all that is missing, `lock` last. Several processes may do so at once. */
@@ -163,7 +163,7 @@ static int make_layout(struct store *store, struct err *err)
 	if (tag(store, dir, err) < 0)
 		return -1;
 	store->lock = openat(store->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (store->lock < 0)
+	if (store->lock < 0 || fchmod(store->lock, 0600) < 0)
 		return store_fail(err, errno, "make the lock of store %s", store->path);
 	return store_sync(dir, store->path, err);
 }

@@ -92,11 +92,14 @@ static bool parse_head(struct record *record, size_t size, const char *kind, con
 	return true;
 }
 
-/* What a file that cannot be read means: 0 as good as absent, -1 a failure of ours. */
+/*
+ * What a file that cannot be read means: 0 as good as absent, -1 a failure. An error of the disk is
+ * a failure, for it may pass, and gc must not take an image away for it.
+ */
 static int unreadable(struct err *err)
 {
 	switch (err->code) {
-	case -EINVAL: case -EFBIG: case -ELOOP: case -EISDIR: case -EIO: case -ENOTDIR:
+	case -EINVAL: case -EFBIG: case -ELOOP: case -EISDIR: case -ENOTDIR:
 		err_done(err);
 		return 0;
 	default:
@@ -262,7 +265,7 @@ int store_step_set(struct store *store, const struct digest *key, const struct s
 	record_begin(&text, "step", hex);
 	record_layer(&text, layer);
 	record_end(&text);
-	if (store_file_put(store, dir, hex, &text, true, err) < 0)
+	if (store_file_put(store, dir, hex, &text, STORE_PUT_REPLACE, err) < 0)
 		return err_wrap(err, "record step %.12s", hex);
 	return 0;
 }

@@ -141,5 +141,5 @@ int store_stat_set(struct store *store, const char *path, const struct stat *bef
 	record_u64(&text, "ctime_ns", to_ns(&now.st_ctim));
 	record_digest(&text, "digest", digest);
 	record_end(&text);
-	return store_file_put(store, dir, file, &text, true, err);
+	return store_file_put(store, dir, file, &text, STORE_PUT_CACHE, err);
 }

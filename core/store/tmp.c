@@ -63,7 +63,7 @@ int store_tmp_lock(struct store *store, struct store_tmp *ret, struct err *err)
 		snprintf(path, sizeof(path), "tmp/%s.lock", tmp.id);
 		lock = openat(store->dir, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 			      0600);
-		if (lock < 0)
+		if (lock < 0 || fchmod(lock, 0600) < 0)
 			return store_fail(err, errno, "make %s", path);
 		if (flock(lock, LOCK_EX) < 0 || fstat(lock, &st) < 0)
 			return store_fail(err, errno, "lock %s", path);

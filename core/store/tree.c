@@ -104,7 +104,7 @@ int store_tree_new(struct store *store, struct store_tmp *tmp, int *ret_tree, st
 	_cleanup_close_ int fd = -1;
 	uint32_t uid, gid;
 
-	if (mkdirat(tmp->dir, "tree", 0700) < 0)
+	if (mkdirat(tmp->dir, "tree", 0700) < 0 || fchmodat(tmp->dir, "tree", 0700, 0) < 0)
 		return store_fail(err, errno, "make a tree in the store");
 	fd = openat(tmp->dir, "tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)

@@ -206,10 +206,12 @@ static int make_upper(struct container *container, struct store *store, struct e
 	int *const fds[] = { &container->upper, &container->work };
 	uint32_t uid, gid;
 
-	if (!holds_upper(store->dir)) {
-		log_note("what the job writes is kept in memory: the store's file system holds no "
-			 "overlay");
+	if (container->job->writes == WRITES_MEMORY)
 		return 0;
+	if (!holds_upper(store->dir)) {
+		err_set(err, ERR_HOST, "keep what the job writes in %s: the file system holds no "
+			"overlay", store->path);
+		return err_mend(err, "target.container.writes: memory, or a store on ext4, xfs or btrfs");
 	}
 	if (!idmap_uid_outside(&store->map, 0, &uid) || !idmap_gid_outside(&store->map, 0, &gid))
 		return err_set(err, ERR_CONTAINER, "the id map has no root");
@@ -272,6 +274,7 @@ static int talk(struct container *container, struct jail *jail, int channel, int
 		.errors = STDERR_FILENO,
 		.peer_death = jail->pidfd,
 		.hello_ms = HELLO_MS,
+		.eager = true,
 	};
 	int result = agent_run(&run, container->job, ret_code, err);
 

@@ -22,8 +22,8 @@ struct container {
 	int binds[CONTAINER_BINDS_MAX];	/* detached mounts, by number of the job's mount; or -1 */
 	int layers[ROOTFS_LAYERS_MAX];	/* the trees, opened in the new mount namespace */
 	/*
-	 * The writable layer: two folders in a temporary folder of the store, or, where its file system
-	 * cannot hold an overlay's upper, on a tmpfs inside (both -1).
+	 * The writable layer: two folders in a temporary folder of the store (writes: disk), or on a
+	 * tmpfs inside (both -1).
 	 */
 	struct store_tmp tmp;
 	bool has_tmp;

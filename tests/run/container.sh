@@ -34,6 +34,28 @@ streams() {
 	is "$who: a reader that leaves" "${PIPESTATUS[0]}" 141
 }
 
+# A gigabyte through stdin: the right digest, and duet stays small whatever passes through it.
+large_input() {
+	size=67108864
+	[ "$who" != root ] || size=1073741824
+	head -c $size /dev/zero | as "$who" "$DUET" run --store "$store" -f "$P/duet.yaml" -- \
+		sh -c 'sha256sum; sleep 2' >"$W/out" 2>/dev/null &
+	pid=$!
+	for _ in $(seq 600); do
+		[ -s "$W/out" ] && break
+		sleep 0.1
+	done
+	target=$(pgrep -P $pid -x duet || echo $pid)
+	peak=$(awk '/VmHWM/ { print $2 }' "/proc/$target/status")
+	wait $pid
+	is "$who: $size bytes of input" "$(cat "$W/out")" "$(head -c $size /dev/zero | sha256sum)"
+	if [ "${peak:-99999}" -le 8192 ]; then
+		ok "within 8 MiB"
+	else
+		not_ok "$who: duet took $peak kB"
+	fi
+}
+
 exit_codes() {
 	run no-such-program </dev/null 2>"$W/err"
 	is "$who: not found" $? 127
@@ -130,7 +152,7 @@ rights() {
 settings() {
 	spec '  environment: {A: 1.20, B: "x y"}' '  workdir: /srv/new/deep'
 	is "$who: environment" "$(run sh -c 'echo "$A $B $HOME"' </dev/null)" '1.20 x y /root'
-	is "$who: workdir is made" "$(run pwd </dev/null)" /srv/new/deep
+	is "$who: workdir is made" "$(run sh -c pwd </dev/null)" /srv/new/deep
 	spec '  workdir: /proc/self/fd/3'
 	run true </dev/null 2>/dev/null
 	is "$who: workdir through a descriptor" $? 125
@@ -140,6 +162,10 @@ settings() {
 	is "$who: tmpfs has its size" "$(run sh -c 'head -c 2M /dev/zero >/scratch/x 2>/dev/null; stat -c %s /scratch/x' </dev/null)" 1048576
 	is "$who: host name" "$(run hostname </dev/null)" box
 	is "$who: localhost has an address" "$(run sh -c 'getent hosts localhost >/dev/null; echo $?' </dev/null)" 0
+	spec
+	spec '  container: {writes: disk}'
+	is "$who: writes to the disk" "$(run sh -c 'echo x >/new; rm -r /usr/share/doc; mv /usr/share/man /m; cat /new; ls -d /m' </dev/null | tr '\n' ' ')" 'x /m '
+	is "$who: and they are removed" "$(ls "$store/v1/tmp" | wc -l)" 0
 	spec
 	is "$who: writes do not stay" "$(run sh -c 'touch /mark; ls /mark' </dev/null; run sh -c 'ls /mark 2>/dev/null' </dev/null)" /mark
 }
@@ -169,9 +195,9 @@ mounts() {
 }
 
 leftovers() {
-	before=$(grep -c . /proc/self/mountinfo)
-	run sh -c 'sleep 100 & true' </dev/null
-	is "$who: background jobs die with the job" "$(pgrep -fc 'sleep 100$')" 0
+	before=$(grep -c "$W" /proc/self/mountinfo)
+	run sh -c 'sleep 4710 & true' </dev/null
+	is "$who: background jobs die with the job" "$(pgrep -fxc "sleep 4710")" 0
 	as "$who" "$DUET" run --store "$store" -f "$P/duet.yaml" -- sleep 4711 </dev/null >/dev/null 2>&1 &
 	pid=$!
 	for _ in $(seq 100); do
@@ -187,7 +213,7 @@ leftovers() {
 		sleep 0.1
 	done
 	is "$who: kill -9 of duet leaves no process" "$(pgrep -fxc 'sleep 4711')" 0
-	is "$who: and no mount" "$(grep -c . /proc/self/mountinfo)" "$before"
+	is "$who: and no mount" "$(grep -c "$W" /proc/self/mountinfo)" "$before"
 	is "$who: tmp is empty" "$(as "$who" "$DUET" images --store "$store" >/dev/null; ls "$store/v1/tmp" | wc -l)" 0
 }
 
@@ -206,7 +232,7 @@ for who in $(all_users); do
 	mkdir -p "$P" "$store"
 	chmod 755 "$P"
 	[ "$who" = root ] || [ "$who" = self ] || chown "duet-$who-$$" "$P" "$store"
-	for part in streams exit_codes signals identity rights settings mounts leftovers explain; do
+	for part in streams large_input exit_codes signals identity rights settings mounts leftovers explain; do
 		$part
 	done
 done

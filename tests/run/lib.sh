@@ -1,11 +1,15 @@
+# shellcheck shell=bash disable=SC2034 # what is set here is used by those who source it
 # Sourced by the end-to-end tests: a work folder, duet's programs where every user can reach them, a
 # Debian root, ordinary users with and without subuids.
 #
 #	$W		a fresh folder, removed at the end; everybody may enter it
 #	$DUET		duet, beside its worker and init
 #	debian_root	makes $ROOT, a tar.gz of a Debian minbase root (kept in the build folder)
+#	small_root	makes the folder $SMALL: a shell and some tools of this machine, with libraries
 #	as USER CMD...	runs CMD as root, `many` (a user with subuids) or `one` (a user without)
 #	ok / not_ok	count; finish prints the sum and exits
+#	tree_state	one line for everything below a folder; see state.py
+#	no_leftovers	tmp/ of a store is empty, and no process of this test's duet is left
 
 set -u
 BUILD=$(pwd)
@@ -14,9 +18,17 @@ W=$(mktemp -d /tmp/duet-test.XXXXXX)
 DUET=$W/bin/duet
 passed=0 failed=0
 made_users=
+# the system's own, which every user can start, before one of somebody's home
+PYTHON=$(PATH=/usr/bin:/bin:$PATH command -v python3)
 export LC_ALL=C.UTF-8 DUET_STORE=
 
+# What a test has to undo itself; it may define this anew.
+clean_up_more() {
+	:
+}
+
 clean_up() {
+	clean_up_more
 	for user in $made_users; do
 		userdel "$user" 2>/dev/null
 		sed -i "/^$user:/d" /etc/subuid /etc/subgid 2>/dev/null
@@ -105,6 +117,64 @@ debian_root() {
 	esac
 	ln "$BUILD/debian.tar.gz" "$ROOT" 2>/dev/null || cp "$BUILD/debian.tar.gz" "$ROOT"
 	chmod 644 "$ROOT"
+}
+
+small_tools='sh cat cp env head id ls mkdir pwd readlink rm stat sleep touch true wc'
+
+small_root() {
+	SMALL=$W/small
+	mkdir -p "$SMALL/usr/bin" "$SMALL/usr/lib" "$SMALL/usr/lib64" "$SMALL/usr/sbin" \
+		"$SMALL/etc" "$SMALL/tmp" "$SMALL/root"
+	for tool in $small_tools; do
+		path=$(type -P "$tool") || skip "$tool is not installed"
+		cp -L "$path" "$SMALL/usr/bin/$tool"
+		# each library under the path that the loader asks for, /lib being usr/lib
+		ldd "$path" | sed -n 's,.*[[:space:]]\(/[^ ]*\) (0x.*,\1,p' | while read -r library; do
+			case $library in
+			/usr/*) to=$SMALL$library ;;
+			*) to=$SMALL/usr$library ;;
+			esac
+			mkdir -p "${to%/*}"
+			[ -e "$to" ] || cp -L "$library" "$to"
+		done
+	done
+	for link in bin lib lib64 sbin; do
+		ln -sfn usr/$link "$SMALL/$link"
+	done
+	printf 'root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/sh\n' \
+		>"$SMALL/etc/passwd"
+	printf 'root:x:0:\ndaemon:x:1:\n' >"$SMALL/etc/group"
+	chmod 1777 "$SMALL/tmp"
+	chmod 700 "$SMALL/root"
+	find "$SMALL" -exec touch -h -d '2024-01-02 03:04:05 UTC' {} +
+}
+
+# pack FOLDER FILE: a tar like any other; what compresses it goes by the name
+pack() {
+	case $2 in
+	*.gz) filter='gzip -n' ;;
+	*.zst) filter='zstd -q' ;;
+	*.xz) filter='xz -0' ;;
+	*) filter='cat' ;;
+	esac
+	tar --sort=name --owner=0 --group=0 --numeric-owner -C "$1" -cf - . | $filter >"$2"
+}
+
+tree_state() {
+	$PYTHON "$SRC/tests/run/state.py" "$1"
+}
+
+# no_leftovers NAME STORE
+no_leftovers() {
+	is "$1: tmp is empty" "$(ls -A "$2/v1/tmp" 2>/dev/null)" ''
+	left=$(find /proc/[0-9]*/exe -lname "$W/bin/*" 2>/dev/null)
+	is "$1: no process is left" "$left" ''
+}
+
+# is_sound NAME USER STORE
+is_sound() {
+	is "$1: the store is sound" "$(as "$2" "$DUET" store check --store "$3" 2>&1)" \
+		'the store is sound'
 }
 
 # make_user NAME: `many` gets subuids, `one` does not

@@ -58,6 +58,8 @@ START_TEST(odd_umask)
 	umask(0777);
 	fixture_begin(&other);
 	ck_assert_int_eq(put_all(&other.store, "x", &other.err), 0);
+	fixture_reopen(&other);
+	ck_assert_int_eq(has_all(&other.store, "x", &other.err), 1);
 	umask(022);
 	ck_assert_uint_eq(mode_of(fixture_path(&other, "trees/%s", other.map.id)), 0700);
 	fixture_end(&other);

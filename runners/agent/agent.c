@@ -1,5 +1,5 @@
 /*
- * The host side of the agent protocol: see agent.h and init/proto.h.
+ * The host side of the agent protocol: see runners/agent.h and init/proto.h.
  *
  * One loop over: the channel, the caller's three streams, signals, the instance's death, and two
  * clocks (the first HELLO, the job's time-out). Output waits in a ring of PROTO_WINDOW bytes for a
@@ -9,36 +9,25 @@
 #include "runners/agent.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/mem.h"
-#include "runners/agent_channel.h"
+#include "runners/agent/channel.h"
+#include "runners/agent/spout.h"
 
 #define EXIT_TIMEOUT 124
 #define FORCE_AFTER 3		/* so many INT or TERM end the instance whatever the job does */
-#define WRITE_MAX 4096		/* bytes that a pipe which polls writable takes without blocking */
+#define CREDIT_BATCH (PROTO_WINDOW / 4)	/* bytes handed on before credit is given back */
 
 enum phase { PHASE_HELLO, PHASE_START, PHASE_RUNNING, PHASE_DONE };
-
-/* One output on its way to the caller. */
-struct spout {
-	int fd;
-	bool regular;		/* a file: takes any amount at once */
-	bool broken;		/* nobody reads it any more */
-	uint32_t start, used;
-	uint32_t owed;		/* handed on, credit not given back yet */
-	uint8_t ring[PROTO_WINDOW];
-};
 
 struct agent {
 	const struct agent_run *run;
@@ -111,11 +100,29 @@ static int start_payload(struct agent *agent, struct str *out, struct err *err)
 	return 0;
 }
 
+/* WELCOME, and once START. */
+static int welcome(struct agent *agent, struct err *err)
+{
+	struct proto_hello hello = { .version = PROTO_VERSION };
+	struct str start = { 0 };
+	int result;
+
+	memcpy(hello.nonce, agent->nonce, sizeof(hello.nonce));
+	agent_channel_queue(&agent->channel, PROTO_WELCOME, 0, 0, &hello, sizeof(hello));
+	if (agent->phase != PHASE_HELLO)
+		return 0;
+	result = start_payload(agent, &start, err);
+	if (result == 0)
+		agent_channel_queue(&agent->channel, PROTO_START, 0, 0, start.text, start.length);
+	str_done(&start);
+	agent->phase = PHASE_START;
+	return result;
+}
+
 static int take_hello(struct agent *agent, const struct proto_head *head, const uint8_t *payload,
 		      struct err *err)
 {
 	struct proto_hello hello;
-	struct str start = { 0 };
 
 	if (head->length != sizeof(hello))
 		return err_set(err, ERR_AGENT, "malformed hello from duet-init");
@@ -123,20 +130,8 @@ static int take_hello(struct agent *agent, const struct proto_head *head, const 
 	if (hello.version != PROTO_VERSION)
 		return err_set(err, ERR_AGENT, "duet-init speaks version %u, duet %u",
 			       hello.version, PROTO_VERSION);
-	hello.version = PROTO_VERSION;
-	memcpy(hello.nonce, agent->nonce, sizeof(hello.nonce));
-	agent_channel_queue(&agent->channel, PROTO_WELCOME, 0, 0, &hello, sizeof(hello));
-	if (agent->phase != PHASE_HELLO)
-		return 0;
-	if (start_payload(agent, &start, err) < 0) {
-		str_done(&start);
-		return -1;
-	}
-	agent_channel_queue(&agent->channel, PROTO_START, 0, 0, start.text, start.length);
-	str_done(&start);
-	agent->phase = PHASE_START;
 	agent->deadline_ms = 0;
-	return 0;
+	return agent->run->eager ? 0 : welcome(agent, err);
 }
 
 static int take_failed(const struct proto_head *head, const uint8_t *payload, struct err *err)
@@ -170,15 +165,9 @@ static int take_failed(const struct proto_head *head, const uint8_t *payload, st
 static int take_data(struct agent *agent, const struct proto_head *head, const uint8_t *payload,
 		     struct err *err)
 {
-	struct spout *spout = &agent->spouts[head->stream];
-	uint32_t end = (spout->start + spout->used) % PROTO_WINDOW, first;
-
-	if (head->stream == PROTO_STDIN || head->length > PROTO_WINDOW - spout->used - spout->owed)
+	if (head->stream == PROTO_STDIN ||
+	    !spout_take(&agent->spouts[head->stream], payload, head->length))
 		return err_set(err, ERR_AGENT, "duet-init sent more than its credit");
-	first = PROTO_WINDOW - end < head->length ? PROTO_WINDOW - end : head->length;
-	memcpy(spout->ring + end, payload, first);
-	memcpy(spout->ring, payload + first, head->length - first);
-	spout->used += head->length;
 	return 0;
 }
 
@@ -226,6 +215,7 @@ static int take_frame(void *data, const struct proto_head *head, const uint8_t *
 		return take_failed(head, payload, err);
 	if (agent->phase == PHASE_START && head->type == PROTO_STARTED) {
 		agent->phase = PHASE_RUNNING;
+		agent->deadline_ms = 0;
 		if (agent->job->timeout_ms)
 			agent->deadline_ms = now_ms() + agent->job->timeout_ms;
 		return 0;
@@ -253,27 +243,13 @@ static int take_frame(void *data, const struct proto_head *head, const uint8_t *
 static void write_spout(struct agent *agent, unsigned int stream)
 {
 	struct spout *spout = &agent->spouts[stream];
-	uint32_t part = PROTO_WINDOW - spout->start < spout->used ? PROTO_WINDOW - spout->start
-								  : spout->used;
-	ssize_t put;
 
-	if (!spout->regular && part > WRITE_MAX)
-		part = WRITE_MAX;
-	put = write(spout->fd, spout->ring + spout->start, part);
-	if (put < 0 && (errno == EINTR || errno == EAGAIN))
+	spout_write(spout);
+	if (spout->owed < CREDIT_BATCH || agent->phase != PHASE_RUNNING)
 		return;
-	if (put < 0) {
-		spout->broken = true;
-		return;
-	}
-	spout->start = (spout->start + (uint32_t)put) % PROTO_WINDOW;
-	spout->used -= (uint32_t)put;
-	spout->owed += (uint32_t)put;
-	if (spout->owed >= PROTO_WINDOW / 4 && agent->phase == PHASE_RUNNING) {
-		agent_channel_queue(&agent->channel, PROTO_CREDIT, 0, stream, &spout->owed,
-				    sizeof(spout->owed));
-		spout->owed = 0;
-	}
+	agent_channel_queue(&agent->channel, PROTO_CREDIT, 0, stream, &spout->owed,
+			    sizeof(spout->owed));
+	spout->owed = 0;
 }
 
 static void read_stdin(struct agent *agent)
@@ -414,14 +390,6 @@ static int loop(struct agent *agent, struct err *err)
 	}
 }
 
-static void spout_init(struct spout *spout, int fd)
-{
-	struct stat st;
-
-	spout->fd = fd;
-	spout->regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-}
-
 static void terminal_raw(struct agent *agent)
 {
 	struct termios raw;
@@ -463,12 +431,16 @@ int agent_run(const struct agent_run *run, const struct job *job, int *ret_code,
 	sigprocmask(SIG_BLOCK, &set, &old);
 	sigaction(SIGPIPE, &ignore, &old_pipe);
 	terminal_raw(agent);
-	result = loop(agent, err);
+	result = run->eager ? welcome(agent, err) : 0;
+	if (result == 0)
+		result = loop(agent, err);
 	if (agent->has_terminal)
 		tcsetattr(run->in, TCSANOW, &agent->terminal);
 	sigaction(SIGPIPE, &old_pipe, NULL);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	str_done(&agent->channel.control);
+	for (int i = 1; i < PROTO_STREAMS; i++)
+		spout_done(&agent->spouts[i]);
 	if (result == 0)
 		*ret_code = agent->code;
 	return result;

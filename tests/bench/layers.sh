@@ -1,0 +1,167 @@
+#!/bin/sh
+# A Debian layer of about 450 MB, gzip, to a tree that is on the disk: duet build, umoci unpack,
+# podman load and pull, and igzip piped into tar as the floor, in turns. Each gets a fresh journaled
+# ext4 of its own in a loop file; the clock stops when that file system is synced. The layer is the
+# same bytes for all, warm in the page cache; nothing else is.
+# Then the worker's peak memory on a layer of 300,000 small files.
+#
+#	DUET_BENCH_TAR=FILE	a tar.gz to measure with, instead of making one
+#	DUET_BENCH_ROUNDS=N	3 unless told
+#	DUET_BENCH_FILES=N	300000 unless told
+#
+# 1 when a target is missed, 77 without a peer. As root. Needs about 4 GB under the build folder.
+. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/bench/lib.sh"
+
+[ "$(id -u)" = 0 ] || skip 'loop mounts take root'
+need umoci podman igzip mkfs.ext4 jq python3
+rounds=${DUET_BENCH_ROUNDS:-3}
+files=${DUET_BENCH_FILES:-300000}
+image_file=$BUILD/bench-disk.img
+disk=$W/disk
+layout=/tmp/duet-bench-$$	# podman takes no capital letters in it
+
+remove_disk() {
+	mountpoint -q "$disk/podman/overlay" && umount "$disk/podman/overlay"
+	mountpoint -q "$disk" && umount "$disk"
+	rm -f "$image_file"
+}
+trap 'remove_disk; rm -rf "$layout"; clean_up' EXIT
+
+make_tar() {
+	tar=${DUET_BENCH_TAR:-$BUILD/bench-layer.tar.gz}
+	[ -s "$tar" ] && return
+	need mmdebstrap
+	mmdebstrap --quiet --variant=standard --include=git,gcc,python3 --format=tar bookworm - \
+		2>"$W/mmdebstrap.log" | gzip >"$tar.part" || {
+		cat "$W/mmdebstrap.log"
+		exit 99
+	}
+	mv "$tar.part" "$tar"
+}
+
+# put FILE: moves it among the layout's blobs; prints its digest
+put() {
+	sum=$(sha256sum <"$1") && sum=${sum%% *}
+	mv "$1" "$layout/blobs/sha256/$sum"
+	echo "sha256:$sum"
+}
+
+# The same bytes as an OCI layout, and that as an archive: whoever made one from the tar would pack
+# it with a compressor of their own.
+make_layout() {
+	mkdir -p "$layout/blobs/sha256"
+	diff_id=sha256:$(igzip -dc <"$tar" | sha256sum | cut -d ' ' -f 1)
+	cp "$tar" "$W/layer" && layer=$(put "$W/layer")
+	jq -nc --arg id "$diff_id" '{architecture: "amd64", os: "linux", config: {},
+		rootfs: {type: "layers", diff_ids: [$id]}}' >"$W/config"
+	config_bytes=$(wc -c <"$W/config")
+	config=$(put "$W/config")
+	jq -nc --arg config "$config" --arg layer "$layer" --argjson config_bytes "$config_bytes" \
+		--argjson layer_bytes "$(wc -c <"$tar")" '{schemaVersion: 2,
+		mediaType: "application/vnd.oci.image.manifest.v1+json",
+		config: {mediaType: "application/vnd.oci.image.config.v1+json", digest: $config,
+			size: $config_bytes},
+		layers: [{mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest: $layer,
+			size: $layer_bytes}]}' >"$W/manifest"
+	manifest_bytes=$(wc -c <"$W/manifest")
+	manifest=$(put "$W/manifest")
+	jq -nc --arg manifest "$manifest" --argjson bytes "$manifest_bytes" '{schemaVersion: 2,
+		manifests: [{mediaType: "application/vnd.oci.image.manifest.v1+json",
+			digest: $manifest, size: $bytes,
+			annotations: {"org.opencontainers.image.ref.name": "bench"}}]}' \
+		>"$layout/index.json"
+	echo '{"imageLayoutVersion": "1.0.0"}' >"$layout/oci-layout"
+	tar -cf "$W/layout.tar" -C "$layout" .
+	cat >"$W/containers.conf" <<-CONF
+		[containers]
+		default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+		[engine]
+		cgroup_manager = "cgroupfs"
+		runtime = "runc"
+	CONF
+	export CONTAINERS_CONF="$W/containers.conf"
+}
+
+# spec TAR: a project with that layer
+spec() {
+	mkdir -p "$W/project"
+	cat >"$W/project/duet.yaml" <<-SPEC
+		duet: 1
+		name: bench
+		image:
+		  from: {archive: $1}
+	SPEC
+}
+
+# measure NAME SOURCE COMMAND...: a line of timeit's to $W/times
+measure() {
+	name=$1 source=$2
+	shift 2
+	mkdir -p "$disk"
+	truncate -s "${disk_bytes:-3G}" "$image_file"
+	mkfs.ext4 -q -F -N "${disk_inodes:-200000}" -E lazy_itable_init=0,lazy_journal_init=0 \
+		"$image_file" || exit 99
+	mount -o loop "$image_file" "$disk" || skip 'no loop mount can be made'
+	mkdir "$disk/tmp"
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	cat "$source" "$W/bin/"* "$(command -v "$1")" >/dev/null
+	"$TIMEIT" -s -n 1 "$name" sh -c '"$@" && sync -f "$0"' "$disk" "$@" \
+		>>"$W/times" 2>"$W/log" || {
+		cat "$W/log"
+		exit 99
+	}
+	remove_disk
+}
+
+# medians: one line for each name, with the ratio to the first
+medians() {
+	sort -t '	' -k 1,1 -k 3,3n "$W/times" | awk -F '\t' -v OFS='\t' '
+		$1 != name { flush(); name = $1; n = 0; peak = 0 }
+		{ us[n++] = $3; if ($6 > peak) peak = $6 }
+		END { flush() }
+		function flush() {
+			if (n) print name, us[0], us[int(n / 2)], us[n - 1], 0, peak
+		}' >"$W/medians"
+	duet_us=$(column "$W/medians" duet 3)
+	awk -F '\t' -v OFS='\t' -v duet="$duet_us" '{ $5 = $3 / duet; print }' "$W/medians" |
+		sort -t '	' -k 3,3n >"$W/table"
+}
+
+make_tar
+make_layout
+spec "$tar"
+podman="podman --root $disk/podman --runroot $disk/run --storage-driver overlay"
+export TMPDIR="$disk/tmp"
+round=0
+while [ $round -lt "$rounds" ]; do
+	measure igzip+tar "$tar" sh -c 'mkdir "$1/root" && igzip -dc <"$0" | tar -xpf - -C "$1/root"' \
+		"$tar" "$disk"
+	measure duet "$tar" "$DUET" build -q --store "$disk/store" -C "$W/project"
+	measure umoci "$layout/blobs/sha256/${layer#*:}" \
+		umoci unpack --image "$layout:bench" "$disk/bundle"
+	# shellcheck disable=SC2086 # words on purpose
+	measure 'podman load' "$W/layout.tar" $podman load -q -i "$W/layout.tar"
+	# shellcheck disable=SC2086
+	measure 'podman pull' "$layout/blobs/sha256/${layer#*:}" \
+		$podman pull -q "oci:$layout:bench"
+	round=$((round + 1))
+done
+medians
+echo "a layer of $(wc -c <"$tar") bytes, $(igzip -dc <"$tar" | wc -c) unpacked, to a synced ext4;" \
+	"$rounds rounds in turns; ratios to duet"
+show "$W/table"
+fastest=$(sort -t '	' -k 3,3n "$W/medians" | awk -F '\t' '/^(umoci|podman)/ { print $3; exit }')
+target 'duet to the fastest of umoci and podman' "$(ratio "$duet_us" "$fastest")" 0.4
+
+many=$W/many.tar.gz
+python3 "$SRC/tests/bench/many_files.py" "$files" 1500 | igzip -1 -c >"$many" || exit 99
+spec "$many"
+: >"$W/times"
+disk_bytes=4G disk_inodes=$((files * 5 / 4 + 1000))
+measure duet "$many" "$DUET" build -q --store "$disk/store" -C "$W/project"
+echo "a layer of $files files of 1500 bytes"
+show "$W/times"
+target 'peak memory, MiB' "$(ratio "$(column "$W/times" duet 6)" 1024)" 128
+verdict

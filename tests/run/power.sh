@@ -1,0 +1,139 @@
+#!/bin/bash
+# A power cut right after `duet build` has said 0: the store lies on an ext4 of its own in a loop
+# file, and what that file holds (what the block layer was given, nothing that is still dirty in
+# memory) is copied between 0 and 2 seconds later. Every copy must mount, be sound, and run without
+# the archive that it was made from. A plain `tar -x` must fail the same test, else it proves nothing.
+#
+#	power.sh [CUTS]		20; half as many for the control
+# shellcheck source=tests/run/lib.sh
+. "${srcdir:-.}/tests/run/lib.sh"
+cuts=${1:-20}
+[ "$(id -u)" = 0 ] || skip 'only root can mount a loop file'
+command -v mkfs.ext4 >/dev/null || skip 'mkfs.ext4 is not installed'
+live=$W/live
+cut=$W/cut
+mkdir -p "$live" "$cut"
+
+clean_up_more() {
+	for folder in "$live" "$cut"; do
+		umount -l "$folder" 2>/dev/null
+	done
+	# of a killed run too: the loops that these mounts took are gone with them (autoclear)
+	losetup -j "$W/disk.img" -O NAME -n 2>/dev/null | xargs -r -n 1 losetup -d 2>/dev/null
+}
+
+# Makes the file system anew; everything so far is on the disk.
+fresh_disk() {
+	umount "$live" 2>/dev/null
+	rm -f "$W/disk.img"
+	truncate -s 256M "$W/disk.img"
+	mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0,nodiscard "$W/disk.img"
+	mount -o loop,commit=30 "$W/disk.img" "$live" 2>"$W/err" || skip "mount: $(cat "$W/err")"
+	sync -f "$live"
+	device=$(findmnt -n -o SOURCE "$live")
+	device=/sys/class/block/${device##*/}/stat
+}
+
+# The disk as a cut now would leave it. Taken again when something was written meanwhile: half of a
+# write-back is no state that a disk was ever in.
+take_copy() {
+	for _ in $(seq 20); do
+		before=$(cat "$device")
+		cp --sparse=always "$W/disk.img" "$W/cut.img"
+		[ "$before" != "$(cat "$device")" ] || return 0
+	done
+	return 1
+}
+
+mount_copy() {
+	mount -o loop "$W/cut.img" "$cut" 2>"$W/err" || {
+		cat "$W/err"
+		return 1
+	}
+}
+
+P=$W/project
+mkdir -p "$P/site"
+small_root
+for number in $(seq 300); do
+	head -c $((number * 37)) /dev/zero | tr '\0' x >"$SMALL/root/file-$number"
+done
+pack "$SMALL" "$W/root.tar.zst"
+sum=$(sha256sum "$W/root.tar.zst")
+echo page >"$P/site/index"
+cat >"$P/duet.yaml" <<EOF
+duet: 1
+name: power
+image:
+  from: {archive: ./root.tar.zst, sha256: ${sum%% *}}
+  steps:
+    - copy: ./site
+      to: /srv/site
+EOF
+
+# seconds NUMBER: 0 to 2, evenly
+seconds() {
+	python3 -c "print(round(2 * $1 / $cuts, 3))"
+}
+
+one_cut() {
+	fresh_disk
+	cp "$W/root.tar.zst" "$P/root.tar.zst"
+	id=$("$DUET" build --store "$live/store" -f "$P/duet.yaml" 2>"$W/err") || {
+		not_ok "cut $1: build: $(cat "$W/err")"
+		return
+	}
+	rm "$P/root.tar.zst"
+	sleep "$2"
+	take_copy || {
+		echo "cut $1: no quiet moment in twenty attempts; not counted"
+		return
+	}
+	umount "$live"
+	mount_copy || {
+		not_ok "cut $1 after $2 s: the copy does not mount"
+		return
+	}
+	checked=$("$DUET" store check --store "$cut/store" 2>&1)
+	again=$("$DUET" build --store "$cut/store" -f "$P/duet.yaml" 2>&1)
+	page=$("$DUET" run --store "$cut/store" -f "$P/duet.yaml" -- \
+		sh -c 'cat /srv/site/index; cat /root/file-* | wc -c' </dev/null 2>&1)
+	umount "$cut"
+	is "cut $1 after $2 s: sound, the same image, and it runs" "$checked
+$again
+$page" "the store is sound
+$id
+page
+$((300 * 301 / 2 * 37))"
+	taken=$((taken + 1))
+}
+
+# The same with tar alone: how many of its files are whole?
+control_cut() {
+	fresh_disk
+	mkdir "$live/tree"
+	sync -f "$live"
+	tar --zstd -xf "$W/root.tar.zst" -C "$live/tree"
+	sleep "$1"
+	take_copy || return
+	umount "$live"
+	mount_copy || {
+		tripped=$((tripped + 1))
+		return
+	}
+	(cd "$cut/tree" && sha256sum --quiet -c "$W/sums" >/dev/null 2>&1) || tripped=$((tripped + 1))
+	umount "$cut"
+}
+
+taken=0 tripped=0
+for number in $(seq 0 $((cuts - 1))); do
+	one_cut "$number" "$(seconds "$number")"
+done
+(cd "$SMALL" && find . -type f -exec sha256sum {} +) >"$W/sums"
+for number in $(seq 0 2 $((cuts - 1))); do
+	control_cut "$(seconds "$number")"
+done
+echo "$taken cuts; the control (tar without sync) was broken in $tripped of $(((cuts + 1) / 2))"
+[ $taken -gt 0 ] || not_ok 'no cut was taken'
+[ $tripped -gt 0 ] && ok 'the control trips' || not_ok 'the control did not trip: this proves nothing'
+finish
