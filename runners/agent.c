@@ -113,11 +113,29 @@ static int start_payload(struct agent *agent, struct str *out, struct err *err)
 	return 0;
 }
 
+/* WELCOME, and once START. */
+static int welcome(struct agent *agent, struct err *err)
+{
+	struct proto_hello hello = { .version = PROTO_VERSION };
+	struct str start = { 0 };
+	int result;
+
+	memcpy(hello.nonce, agent->nonce, sizeof(hello.nonce));
+	agent_channel_queue(&agent->channel, PROTO_WELCOME, 0, 0, &hello, sizeof(hello));
+	if (agent->phase != PHASE_HELLO)
+		return 0;
+	result = start_payload(agent, &start, err);
+	if (result == 0)
+		agent_channel_queue(&agent->channel, PROTO_START, 0, 0, start.text, start.length);
+	str_done(&start);
+	agent->phase = PHASE_START;
+	return result;
+}
+
 static int take_hello(struct agent *agent, const struct proto_head *head, const uint8_t *payload,
 		      struct err *err)
 {
 	struct proto_hello hello;
-	struct str start = { 0 };
 
 	if (head->length != sizeof(hello))
 		return err_set(err, ERR_AGENT, "malformed hello from duet-init");
@@ -125,20 +143,8 @@ static int take_hello(struct agent *agent, const struct proto_head *head, const 
 	if (hello.version != PROTO_VERSION)
 		return err_set(err, ERR_AGENT, "duet-init speaks version %u, duet %u",
 			       hello.version, PROTO_VERSION);
-	hello.version = PROTO_VERSION;
-	memcpy(hello.nonce, agent->nonce, sizeof(hello.nonce));
-	agent_channel_queue(&agent->channel, PROTO_WELCOME, 0, 0, &hello, sizeof(hello));
-	if (agent->phase != PHASE_HELLO)
-		return 0;
-	if (start_payload(agent, &start, err) < 0) {
-		str_done(&start);
-		return -1;
-	}
-	agent_channel_queue(&agent->channel, PROTO_START, 0, 0, start.text, start.length);
-	str_done(&start);
-	agent->phase = PHASE_START;
 	agent->deadline_ms = 0;
-	return 0;
+	return agent->run->eager ? 0 : welcome(agent, err);
 }
 
 static int take_failed(const struct proto_head *head, const uint8_t *payload, struct err *err)
@@ -228,6 +234,7 @@ static int take_frame(void *data, const struct proto_head *head, const uint8_t *
 		return take_failed(head, payload, err);
 	if (agent->phase == PHASE_START && head->type == PROTO_STARTED) {
 		agent->phase = PHASE_RUNNING;
+		agent->deadline_ms = 0;
 		if (agent->job->timeout_ms)
 			agent->deadline_ms = now_ms() + agent->job->timeout_ms;
 		return 0;
@@ -481,7 +488,9 @@ int agent_run(const struct agent_run *run, const struct job *job, int *ret_code,
 	sigprocmask(SIG_BLOCK, &set, &old);
 	sigaction(SIGPIPE, &ignore, &old_pipe);
 	terminal_raw(agent);
-	result = loop(agent, err);
+	result = run->eager ? welcome(agent, err) : 0;
+	if (result == 0)
+		result = loop(agent, err);
 	if (agent->has_terminal)
 		tcsetattr(run->in, TCSANOW, &agent->terminal);
 	sigaction(SIGPIPE, &old_pipe, NULL);

@@ -5,6 +5,7 @@
 #ifndef DUET_RUNNERS_AGENT_H
 #define DUET_RUNNERS_AGENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/err.h"
@@ -15,6 +16,11 @@ struct agent_run {
 	int in, out, errors;	/* borrowed; the caller's standard streams */
 	int peer_death;		/* borrowed; readable when the instance is gone (a pidfd), or -1 */
 	uint64_t hello_ms;	/* how long to wait for the first HELLO */
+	/*
+	 * The channel loses nothing (a socketpair): WELCOME and START are sent at once, without waiting
+	 * for HELLO, which saves a round trip.
+	 */
+	bool eager;
 };
 
 /*

@@ -274,6 +274,7 @@ static int talk(struct container *container, struct jail *jail, int channel, int
 		.errors = STDERR_FILENO,
 		.peer_death = jail->pidfd,
 		.hello_ms = HELLO_MS,
+		.eager = true,
 	};
 	int result = agent_run(&run, container->job, ret_code, err);
 

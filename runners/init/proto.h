@@ -9,7 +9,8 @@
  *	init                                host
  *	  HELLO(version, nonce 0)  ---->         sent again every 100 ms until WELCOME arrives
  *	                           <----  WELCOME(version, nonce)
- *	                           <----  START(session 0, job)
+ *	                           <----  START(session 0, job)      over a socketpair WELCOME and
+ *	                                         START may be sent before HELLO has come
  *	  STARTED or FAILED        ---->
  *	  DATA / EOF               <--->  DATA / EOF     within the credit of each stream
  *	  CREDIT                   <--->  CREDIT

@@ -34,6 +34,28 @@ streams() {
 	is "$who: a reader that leaves" "${PIPESTATUS[0]}" 141
 }
 
+# A gigabyte through stdin: the right digest, and duet stays small whatever passes through it.
+large_input() {
+	size=67108864
+	[ "$who" != root ] || size=1073741824
+	head -c $size /dev/zero | as "$who" "$DUET" run --store "$store" -f "$P/duet.yaml" -- \
+		sh -c 'sha256sum; sleep 2' >"$W/out" 2>/dev/null &
+	pid=$!
+	for _ in $(seq 600); do
+		[ -s "$W/out" ] && break
+		sleep 0.1
+	done
+	target=$(pgrep -P $pid -x duet || echo $pid)
+	peak=$(awk '/VmHWM/ { print $2 }' "/proc/$target/status")
+	wait $pid
+	is "$who: $size bytes of input" "$(cat "$W/out")" "$(head -c $size /dev/zero | sha256sum)"
+	if [ "${peak:-99999}" -le 8192 ]; then
+		ok "within 8 MiB"
+	else
+		not_ok "$who: duet took $peak kB"
+	fi
+}
+
 exit_codes() {
 	run no-such-program </dev/null 2>"$W/err"
 	is "$who: not found" $? 127
@@ -173,9 +195,9 @@ mounts() {
 }
 
 leftovers() {
-	before=$(grep -c . /proc/self/mountinfo)
-	run sh -c 'sleep 100 & true' </dev/null
-	is "$who: background jobs die with the job" "$(pgrep -fc 'sleep 100$')" 0
+	before=$(grep -c "$W" /proc/self/mountinfo)
+	run sh -c 'sleep 4710 & true' </dev/null
+	is "$who: background jobs die with the job" "$(pgrep -fxc "sleep 4710")" 0
 	as "$who" "$DUET" run --store "$store" -f "$P/duet.yaml" -- sleep 4711 </dev/null >/dev/null 2>&1 &
 	pid=$!
 	for _ in $(seq 100); do
@@ -191,7 +213,7 @@ leftovers() {
 		sleep 0.1
 	done
 	is "$who: kill -9 of duet leaves no process" "$(pgrep -fxc 'sleep 4711')" 0
-	is "$who: and no mount" "$(grep -c . /proc/self/mountinfo)" "$before"
+	is "$who: and no mount" "$(grep -c "$W" /proc/self/mountinfo)" "$before"
 	is "$who: tmp is empty" "$(as "$who" "$DUET" images --store "$store" >/dev/null; ls "$store/v1/tmp" | wc -l)" 0
 }
 
@@ -210,7 +232,7 @@ for who in $(all_users); do
 	mkdir -p "$P" "$store"
 	chmod 755 "$P"
 	[ "$who" = root ] || [ "$who" = self ] || chown "duet-$who-$$" "$P" "$store"
-	for part in streams exit_codes signals identity rights settings mounts leftovers explain; do
+	for part in streams large_input exit_codes signals identity rights settings mounts leftovers explain; do
 		$part
 	done
 done
