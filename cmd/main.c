@@ -117,8 +117,7 @@ static int unknown_command(const char *name, struct err *err)
 	return err_mend(err, "`duet --help` lists the commands");
 }
 
-static int take_option(const struct command *command, struct cli *cli, int letter, char *argument,
-		       struct err *err)
+static int take_option(struct cli *cli, int letter, char *argument, struct err *err)
 {
 	switch (letter) {
 	case 'f':
@@ -154,11 +153,19 @@ static int take_option(const struct command *command, struct cli *cli, int lette
 	case LONG_ALL:
 		cli->all = true;
 		return 0;
-	default:
-		err_set(err, ERR_USAGE, "`duet %s` has no such option, or it lacks its argument",
-			command->name);
-		return err_mend(err, "`duet %s --help` lists its options", command->name);
 	}
+	return 0;
+}
+
+/* `why` is what getopt said: '?' or ':'. */
+static int refuse_option(const struct command *command, const char *word, int why,
+			 struct err *err)
+{
+	_cleanup_free_ char *shown = str_escape(word, 64);
+
+	err_set(err, ERR_USAGE, why == ':' ? "`duet %s`: option `%s` lacks its argument"
+					   : "`duet %s` has no option `%s`", command->name, shown);
+	return err_mend(err, "`duet %s --help` lists its options", command->name);
 }
 
 /* 0, 1 when --help was answered, -1. argv[0] is the command's name. */
@@ -191,7 +198,9 @@ static int parse_line(const struct command *command, int argc, char **argv, stru
 			print_help(command);
 			return 1;
 		}
-		if (take_option(command, cli, letter, optarg, err) < 0)
+		if (letter == '?' || letter == ':')
+			return refuse_option(command, argv[optind - 1], letter, err);
+		if (take_option(cli, letter, optarg, err) < 0)
 			return -1;
 	}
 	cli->has_separator = optind > 1 && !strcmp(argv[optind - 1], "--");

@@ -1,5 +1,5 @@
 /*
- * The host side of the agent protocol: see agent.h and init/proto.h.
+ * The host side of the agent protocol: see runners/agent.h and init/proto.h.
  *
  * One loop over: the channel, the caller's three streams, signals, the instance's death, and two
  * clocks (the first HELLO, the job's time-out). Output waits in a ring of PROTO_WINDOW bytes for a
@@ -9,38 +9,25 @@
 #include "runners/agent.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "core/fs.h"
 #include "core/mem.h"
-#include "runners/agent_channel.h"
+#include "runners/agent/channel.h"
+#include "runners/agent/spout.h"
 
 #define EXIT_TIMEOUT 124
 #define FORCE_AFTER 3		/* so many INT or TERM end the instance whatever the job does */
-#define WRITE_MAX 4096		/* bytes that what polls writable takes without blocking */
+#define CREDIT_BATCH (PROTO_WINDOW / 4)	/* bytes handed on before credit is given back */
 
 enum phase { PHASE_HELLO, PHASE_START, PHASE_RUNNING, PHASE_DONE };
-
-/* One output on its way to the caller. */
-struct spout {
-	int fd;
-	int own;		/* owned; a pipe of the caller opened again, non-blocking; or -1 */
-	bool any_amount;	/* a write never blocks, whatever its size */
-	bool broken;		/* nobody reads it any more */
-	uint32_t start, used;
-	uint32_t owed;		/* handed on, credit not given back yet */
-	uint8_t ring[PROTO_WINDOW];
-};
 
 struct agent {
 	const struct agent_run *run;
@@ -178,15 +165,9 @@ static int take_failed(const struct proto_head *head, const uint8_t *payload, st
 static int take_data(struct agent *agent, const struct proto_head *head, const uint8_t *payload,
 		     struct err *err)
 {
-	struct spout *spout = &agent->spouts[head->stream];
-	uint32_t end = (spout->start + spout->used) % PROTO_WINDOW, first;
-
-	if (head->stream == PROTO_STDIN || head->length > PROTO_WINDOW - spout->used - spout->owed)
+	if (head->stream == PROTO_STDIN ||
+	    !spout_take(&agent->spouts[head->stream], payload, head->length))
 		return err_set(err, ERR_AGENT, "duet-init sent more than its credit");
-	first = PROTO_WINDOW - end < head->length ? PROTO_WINDOW - end : head->length;
-	memcpy(spout->ring + end, payload, first);
-	memcpy(spout->ring, payload + first, head->length - first);
-	spout->used += head->length;
 	return 0;
 }
 
@@ -262,27 +243,13 @@ static int take_frame(void *data, const struct proto_head *head, const uint8_t *
 static void write_spout(struct agent *agent, unsigned int stream)
 {
 	struct spout *spout = &agent->spouts[stream];
-	uint32_t part = PROTO_WINDOW - spout->start < spout->used ? PROTO_WINDOW - spout->start
-								  : spout->used;
-	ssize_t put;
 
-	if (!spout->any_amount && part > WRITE_MAX)
-		part = WRITE_MAX;
-	put = write(spout->fd, spout->ring + spout->start, part);
-	if (put < 0 && (errno == EINTR || errno == EAGAIN))
+	spout_write(spout);
+	if (spout->owed < CREDIT_BATCH || agent->phase != PHASE_RUNNING)
 		return;
-	if (put < 0) {
-		spout->broken = true;
-		return;
-	}
-	spout->start = (spout->start + (uint32_t)put) % PROTO_WINDOW;
-	spout->used -= (uint32_t)put;
-	spout->owed += (uint32_t)put;
-	if (spout->owed >= PROTO_WINDOW / 4 && agent->phase == PHASE_RUNNING) {
-		agent_channel_queue(&agent->channel, PROTO_CREDIT, 0, stream, &spout->owed,
-				    sizeof(spout->owed));
-		spout->owed = 0;
-	}
+	agent_channel_queue(&agent->channel, PROTO_CREDIT, 0, stream, &spout->owed,
+			    sizeof(spout->owed));
+	spout->owed = 0;
 }
 
 static void read_stdin(struct agent *agent)
@@ -421,30 +388,6 @@ static int loop(struct agent *agent, struct err *err)
 		if (result != 0)
 			return result < 0 ? -1 : 0;
 	}
-}
-
-/*
- * O_NONBLOCK belongs to the open file, which the caller shares: a pipe is opened anew for it. What
- * cannot be is written to in pieces that do not block once it polls writable.
- */
-static void spout_init(struct spout *spout, int fd)
-{
-	struct stat st;
-
-	*spout = (struct spout){ .fd = fd, .own = -1 };
-	if (fstat(fd, &st) < 0)
-		return;
-	if (S_ISFIFO(st.st_mode))
-		spout->own = fs_reopen(fd, O_WRONLY | O_NONBLOCK);
-	if (spout->own >= 0)
-		spout->fd = spout->own;
-	spout->any_amount = spout->own >= 0 || S_ISREG(st.st_mode);
-}
-
-static void spout_done(struct spout *spout)
-{
-	if (spout->own >= 0)
-		close(spout->own);
 }
 
 static void terminal_raw(struct agent *agent)

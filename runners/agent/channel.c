@@ -1,5 +1,5 @@
-/* The host's end of the agent channel: see agent_channel.h. */
-#include "runners/agent_channel.h"
+/* The host's end of the agent channel: see channel.h. */
+#include "runners/agent/channel.h"
 
 #include <errno.h>
 #include <string.h>
