@@ -6,7 +6,7 @@
 # Then the worker's peak memory on a layer of 300,000 small files.
 #
 #	DUET_BENCH_TAR=FILE	a tar.gz to measure with, instead of making one
-#	DUET_BENCH_ROUNDS=N	3 unless told
+#	DUET_BENCH_LAYER_ROUNDS=N	3 unless told
 #	DUET_BENCH_FILES=N	300000 unless told
 #
 # 1 when a target is missed, 77 without a peer. As root. Needs about 4 GB under the build folder.
@@ -15,7 +15,7 @@
 
 [ "$(id -u)" = 0 ] || skip 'loop mounts take root'
 need umoci podman igzip mkfs.ext4 jq python3
-rounds=${DUET_BENCH_ROUNDS:-3}
+rounds=${DUET_BENCH_LAYER_ROUNDS:-3}
 files=${DUET_BENCH_FILES:-300000}
 image_file=$BUILD/bench-disk.img
 disk=$W/disk
