@@ -1,14 +1,16 @@
 /*
  * tar by libarchive: see tar.h. The only file that knows libarchive. Only the tar format is turned
  * on and no filter: the bytes were inflated and hashed before. libarchive wants to translate the
- * UTF-8 of pax headers into the locale; in the "C" locale (duet-worker never calls setlocale) it
- * keeps the bytes as they are and answers ARCHIVE_WARN, which is let pass for that one reason.
+ * UTF-8 of pax headers into the locale, and in a UTF-8 locale it composes what is decomposed. In the
+ * "C" locale it keeps the bytes as they are and answers ARCHIVE_WARN, which is let pass for that one
+ * reason; so headers are read in that locale, whatever the process has.
  */
 #include "builders/layer/tar.h"
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -21,6 +23,7 @@
 
 struct tar {
 	struct archive *archive;	/* owned */
+	locale_t locale;		/* owned; "C" */
 	struct tar_source source;
 	struct tar_entry entry;
 	struct err source_err;	/* why the source failed */
@@ -45,7 +48,9 @@ struct tar *tar_new(const struct tar_source *source)
 
 	tar->source = *source;
 	tar->archive = archive_read_new();
-	if (!tar->archive || archive_read_support_format_tar(tar->archive) != ARCHIVE_OK)
+	tar->locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+	if (!tar->locale || !tar->archive ||
+	    archive_read_support_format_tar(tar->archive) != ARCHIVE_OK)
 		abort(); /* memory is out */
 	/* reads the first block; what is wrong with it shows again in tar_next */
 	(void)archive_read_open(tar->archive, tar, NULL, pull, NULL);
@@ -262,9 +267,11 @@ static int take_entry(struct tar *tar, struct archive_entry *from, struct err *e
 int tar_next(struct tar *tar, const struct tar_entry **ret, struct err *err)
 {
 	struct archive_entry *from;
+	locale_t before = uselocale(tar->locale);
 	int result = archive_read_next_header(tar->archive, &from);
 	const char *text;
 
+	uselocale(before);
 	if (result == ARCHIVE_EOF && !tar->source_err.code)
 		return 0;
 	if (result == ARCHIVE_WARN) {
@@ -314,6 +321,7 @@ void tar_free(struct tar *tar)
 		return;
 	drop_xattrs(&tar->entry);
 	archive_read_free(tar->archive);
+	freelocale(tar->locale);
 	err_done(&tar->source_err);
 	free(tar);
 }

@@ -105,6 +105,7 @@ static int run_fetch(struct work *work, struct err *err)
 {
 	struct fetch fetch = {
 		.url = work->request.text,
+		.ca_file = getenv("SSL_CERT_FILE"),
 		.expected = work->request.expected,
 		.bytes = work->request.bytes,
 		.out = work->fds[0],

@@ -86,9 +86,13 @@ archives() {
 	sed -i '/^  steps:/d' "$P/duet.yaml"
 	build || not_ok "$who: the root alone: $(cat "$W/err")"
 	while IFS='	' read -r file verdict shown; do
+		# bytes are the same to everybody; what reaches out is not
+		case ${SOAK-}$who:$file in
+		many:t1[678]* | one:t1[678]*) continue ;;
+		esac
 		one_case "$file" "$verdict" "$shown" "    - archive: $cases/$file"
 		# and packed anew for a folder; names are cut, so that fewer of them are wrong
-		[ "$who" = root ] || continue
+		[ "$who" = root ] || [ -n "${SOAK-}" ] || continue
 		[ "$verdict" != refuse ] || verdict=any
 		one_case "$file to /opt" "$verdict" '' "    - archive: $cases/$file" '      to: /opt/x'
 	done <"$cases/cases"
@@ -186,24 +190,37 @@ descriptors() {
 		"$(echo "$out" | sed -n '/self/,/^$/p' | grep -c '^[0-9]')" 4
 }
 
-# C14: whom a user string names; never root by accident
-users() {
+# passwd_with LINE: a root whose passwd has one line more, in $W/evil.tar, and a spec over it
+passwd_with() {
 	rm -rf "$W/evil"
 	cp -a "$SMALL" "$W/evil"
-	printf '1000:x:0:0::/root:/bin/sh\nzero:x:4294967296:0::/:/bin/sh\nneg:x:-1:-1::/:/bin/sh\n%s\n' \
-		'hex:x:0x0:0x0::/:/bin/sh' >>"$W/evil/etc/passwd"
+	echo "$1" >>"$W/evil/etc/passwd"
 	pack "$W/evil" "$W/evil.tar"
 	chmod 644 "$W/evil.tar"
-	is "$who: the probe works" "$(spec 'image:' "  from: {archive: $W/evil.tar}"; run id -u)" 0
-	for user in 4294967296 4294967295 2147483648 -1 +0 0x0 ' 0' '0 ' 1000: :0 1000:0x0 zero neg hex \
-		'' 99999999999999999999; do
-		spec 'image:' "  from: {archive: $W/evil.tar}" 'target:' "  user: \"$user\""
-		out=$(run id -u)
-		is "$who: user \"$user\"" "$?:$out" 125:
+}
+
+# as_user USER: what a job of that user says of itself, behind the exit code
+as_user() {
+	spec 'image:' "  from: {archive: $W/evil.tar}" 'target:' "  user: \"$1\""
+	out=$(run id -u)
+	echo "$?:$out"
+}
+
+# C14: whom a user string names; never root by accident
+users() {
+	passwd_with '1000:x:0:0::/root:/bin/sh'
+	is "$who: C14: the probe works" "$(as_user root)" 0:0
+	for user in 4294967296 4294967295 2147483648 -1 +0 0x0 ' 0' '0 ' 1000: :0 1000:0x0 nobody-here '' \
+		99999999999999999999; do
+		is "$who: C14: user \"$user\"" "$(as_user "$user")" 125:
 	done
-	[ "$who" != one ] || return
-	spec 'image:' "  from: {archive: $W/evil.tar}" 'target:' '  user: "1000"'
-	is "$who: digits are a number, never a name" "$(run id -u)" 1000
+	[ "$who" = one ] ||
+		is "$who: C14: digits are a number, never a name" "$(as_user 1000)" 0:1000
+	for line in 'evil:x:4294967296:0::/:/bin/sh' 'evil:x:-1:-1::/:/bin/sh' 'evil:x:0x0:0::/:/bin/sh' \
+		'evil:x::0::/:/bin/sh' 'evil:x'; do
+		passwd_with "$line"
+		is "$who: C14: line $line" "$(as_user evil)" 125:
+	done
 }
 
 # C15: passwd and group as traps

@@ -49,7 +49,29 @@ look_after() {
 	[ -z "$(ls -A "$store/v1/tmp")" ] || bad="$bad; tmp holds $(ls -A "$store/v1/tmp")"
 }
 
-# sweep WHO: sets nothing, counts one `ok` for each point
+# Thins the points so that both sweeps fit into SECONDS_MAX: three points tell what one costs.
+fit() {
+	began=$(date +%s%N)
+	for quarter in 1 2 3; do
+		one_point $((total * quarter / 4))
+	done
+	each_ms=$((($(date +%s%N) - began) / 3000000 + 1))
+	most=$((SECONDS_MAX * 1000 / 2 / each_ms))
+	[ $((total / stride)) -le $most ] || stride=$((total / most + 1))
+}
+
+# Kills `who` at one call; sets `code` and `bad`.
+one_point() {
+	rm -rf "$store"
+	"$kill_point" "$who" "$1" "$DUET" build --store "$store" -f "$P/duet.yaml" \
+		>"$W/out" 2>"$W/kill-err"
+	code=$?
+	[ $code != 77 ] || skip 'tracing is not allowed here'
+	look_after
+	[ $code != 2 ] || bad="$bad; $(cat "$W/kill-err")"
+}
+
+# sweep WHO: counts one `ok` for each point
 sweep() {
 	who=$1
 	rm -rf "$store"
@@ -60,17 +82,11 @@ sweep() {
 		return
 	}
 	stride=$every
+	[ "$every" = 1 ] || fit
 	points=0
-	began=$(date +%s%N)
 	point=1
 	while [ "$point" -le "$total" ]; do
-		rm -rf "$store"
-		"$kill_point" "$who" "$point" "$DUET" build --store "$store" -f "$P/duet.yaml" \
-			>"$W/out" 2>"$W/kill-err"
-		code=$?
-		look_after
-		[ $code != 2 ] || bad="$bad; $(cat "$W/kill-err")"
-		[ $code != 77 ] || skip 'tracing is not allowed here'
+		one_point "$point"
 		if [ -n "$bad" ]; then
 			not_ok "$who, killed at call $point of $total: $bad"
 			[ $failed -lt 20 ] || finish
@@ -78,12 +94,6 @@ sweep() {
 			ok "$who, killed at call $point of $total"
 		fi
 		[ $code != 0 ] || points=$((points + 1))
-		# after the first ten it is known what a point costs
-		if [ $points = 10 ] && [ "$every" != 1 ]; then
-			each_ms=$((($(date +%s%N) - began) / 10000000 + 1))
-			fit=$((SECONDS_MAX * 1000 / 2 / each_ms))
-			[ $((total / stride)) -le $fit ] || stride=$((total / fit + 1))
-		fi
 		point=$((point + stride))
 	done
 	echo "$who: $points kill points of $total calls, every $stride"
