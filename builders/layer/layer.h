@@ -57,22 +57,30 @@ struct layer_unpack {
 };
 
 /*
- * Unpacks a layer. Fails with ERR_LAYER, ERR_LAYER_LIMIT or ERR_FETCH_DIGEST ("digest differs") and
- * leaves the tree to be removed by the caller; the message names the entry (escaped) and the cause.
- * The caller compares nothing: a digest that differs from `expected` is an error here.
+ * Unpacks a layer. Fails with ERR_LAYER, ERR_LAYER_LIMIT, ERR_FETCH_DIGEST ("digest differs") or, for
+ * what the host could not do (a full disk), -errno, and leaves the tree to be removed by the caller;
+ * the message names the entry (escaped) and the cause. The caller compares nothing: a digest that
+ * differs from `expected` is an error here, and the one that is told when there are others.
+ *
+ * Runs as uid 0 of its user namespace, with the capabilities to write for others (chown, dac_override,
+ * fowner, fsetid, mknod, setfcap); needs no /proc. Device nodes are left out and counted. A root that
+ * the tar does not mention is 0755, 0:0, LAYER_TIME, and does not set needs_lower: the topmost folder
+ * of an overlay is the runner's.
  */
 int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, struct err *err);
 
 struct layer_pack {
 	int blob;		/* borrowed; writable, empty: gets tar + zstd */
-	const char *to;		/* absolute inside; parents that are missing are left out of the tar */
+	/* absolute inside; its parents are left out of the tar, and so is `to` itself when a folder is
+	 * put there (but for an empty one): what stands there keeps its mode and owner */
+	const char *to;
 	/* from an archive: */
 	int archive;		/* borrowed, or -1 */
 	bool has_expected;
 	struct digest expected;
 	uint32_t strip;
 	/* from a file or folder of the host: */
-	int source;		/* borrowed; O_PATH of it, or -1 */
+	int source;		/* borrowed; folder or link: O_PATH; file: O_RDONLY (O_PATH needs /proc) */
 	const char *source_name;	/* for messages; a file lands under this name when `to` ends in "/" */
 	bool keep;		/* image.from directory: keep owners, modes and times as they are */
 	uint32_t owner_uid, owner_gid;
@@ -82,7 +90,12 @@ struct layer_pack {
 	void *progress_data;
 };
 
-/* Writes a deterministic layer (sorted, pax, numeric owners, zstd level 3) and its digests. */
+/*
+ * Writes a deterministic layer (tar with pax where ustar is not enough, numeric owners, zstd level 3)
+ * and its digests. Files of the host are sorted, folder by folder, by the bytes of their names; an
+ * archive's entries keep its order, which is part of the input, so that it streams. Names that stand
+ * for whiteouts, ".." and (but for `keep`) fifos, sockets and devices are refused with ERR_LAYER.
+ */
 int layer_pack(const struct layer_pack *args, struct layer_result *ret, struct err *err);
 
 /*

@@ -119,12 +119,14 @@ static int write_content(struct tree *tree, int fd, const struct tar_entry *entr
 
 	if (entry->size == 0)
 		return 0;
+	if (entry->size > LAYER_BYTES_MAX)
+		return err_set(err, ERR_LAYER_LIMIT, "it is larger than %llu bytes",
+			       (unsigned long long)LAYER_BYTES_MAX);
 	while ((got = tar_data(tar, &data, &size, &offset, err)) == 1) {
 		const char *at = data;
 
-		if (offset + size > LAYER_BYTES_MAX)
-			return err_set(err, ERR_LAYER_LIMIT, "it is larger than %llu bytes",
-				       (unsigned long long)LAYER_BYTES_MAX);
+		if (offset + size > entry->size)
+			return err_set(err, ERR_LAYER, "a damaged sparse file");
 		end = offset + size;
 		while (size > 0) {
 			ssize_t put = pwrite(fd, at, size, (off_t)offset);
@@ -141,9 +143,6 @@ static int write_content(struct tree *tree, int fd, const struct tar_entry *entr
 	}
 	if (got < 0)
 		return -1;
-	if (entry->size > LAYER_BYTES_MAX)
-		return err_set(err, ERR_LAYER_LIMIT, "it is larger than %llu bytes",
-			       (unsigned long long)LAYER_BYTES_MAX);
 	if (end < entry->size && ftruncate(fd, (off_t)entry->size) < 0)
 		return err_sys(err, errno, "write it");
 	return 0;

@@ -329,6 +329,25 @@ START_TEST(nul_in_path)
 }
 END_TEST
 
+/* A file of LAYER_BYTES_MAX and one of a byte more, with holes (GNU's pax format 0.1). */
+START_TEST(file_size)
+{
+	_cleanup_free_ char *size = xasprintf("%llu", LAYER_BYTES_MAX + (unsigned long long)_i);
+	struct str pax = { 0 };
+
+	tarmake_record(&pax, "GNU.sparse.size", size, strlen(size));
+	tarmake_record(&pax, "GNU.sparse.numblocks", "1", 1);
+	tarmake_record(&pax, "GNU.sparse.map", "0,1", 3);
+	tarmake_add(&tar, &(struct tarmake_entry){ .name = "f", .data = "x", .size = 1, .pax = &pax });
+	tarmake_end(&tar);
+	str_done(&pax);
+	if (_i == 0)
+		ck_assert_msg(work_unpack(&work, &tar, false, &result, &err) == 0, "%s", err.msg);
+	else
+		refused(&tar, ERR_LAYER_LIMIT, "larger");
+}
+END_TEST
+
 /* LAYER_ENTRIES_MAX, met by entries that make nothing, in 10,000 members of gzip. */
 START_TEST(entries)
 {
@@ -406,6 +425,7 @@ int main(void)
 	LOOP(long_paths, 5);
 	LOOP(large_xattrs, 2);
 	CASE(nul_in_path);
+	LOOP(file_size, 2);
 	CASE(entries);
 	CASE(bomb);
 	LOOP(zstd_window, 2);
