@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -19,6 +19,7 @@
 #include "core/proc.h"
 #include "core/str.h"
 
+#define PASSWD_BYTES_MAX (16u << 20)	/* of the host's /etc/passwd */
 #define SUBIDS_BYTES_MAX (1u << 20)	/* of /etc/subuid */
 #define MAP_BYTES_MAX 16384u /* of /proc/self/uid_map: the kernel's own bound is a page */
 #define ID_MAX 4294967293u		/* the two ids above mean "none" to the kernel */
@@ -304,15 +305,28 @@ static const char *check_helper(const struct side *side)
 	return NULL;
 }
 
-/* The caller's name, owned, or NULL. newuidmap asks in the same way. */
+/*
+ * The caller's name, owned, or NULL: of /etc/passwd, or of a user who is not in there what the
+ * environment says. It only picks lines of /etc/subuid; newuidmap looks for itself whose they are.
+ */
 static char *own_name(void)
 {
-	struct passwd entry, *found = NULL;
-	char buffer[16384];
+	_cleanup_(err_done) struct err ignored = { 0 };
+	_cleanup_free_ char *text = NULL;
+	const char *fallback = getenv("LOGNAME");
+	char *rest = NULL;
 
-	if (getpwuid_r(geteuid(), &entry, buffer, sizeof(buffer), &found) != 0 || !found)
-		return NULL;
-	return xstrdup(found->pw_name);
+	if (fs_read_file(AT_FDCWD, "/etc/passwd", PASSWD_BYTES_MAX, &text, NULL, &ignored) == 0)
+		rest = text;
+	while (rest && *rest) {
+		char *line = strsep(&rest, "\n"), *name = strsep(&line, ":");
+		uint32_t uid;
+
+		(void)strsep(&line, ":");
+		if (line && parse_id(strsep(&line, ":"), &uid) && uid == geteuid())
+			return xstrdup(name);
+	}
+	return fallback && parse_is_name(fallback) ? xstrdup(fallback) : NULL;
 }
 
 static uint32_t find_subids(const struct side *side, const struct own_ids *own,

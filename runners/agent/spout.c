@@ -19,7 +19,9 @@ void spout_init(struct spout *spout, int fd)
 {
 	struct stat st;
 
-	*spout = (struct spout){ .fd = fd, .own = -1 };
+	/* the rest is zero already; its pages are not touched before they are needed */
+	spout->fd = fd;
+	spout->own = -1;
 	if (fstat(fd, &st) < 0)
 		return;
 	if (S_ISFIFO(st.st_mode))

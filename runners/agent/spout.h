@@ -20,6 +20,7 @@ struct spout {
 	uint8_t ring[PROTO_WINDOW];
 };
 
+/* `spout` comes zeroed. */
 void spout_init(struct spout *spout, int fd);
 void spout_done(struct spout *spout);
 /* Takes what init sent; false when it is more than the credit that it had. */

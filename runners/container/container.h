@@ -35,5 +35,7 @@ extern const struct runner container_runner;
 /* The two halves of the child (struct jail_entry): see enter.c. */
 int container_before(void *data);
 int container_enter(void *data);
+/* root.c: mounts the overlay; *ret_root is an O_PATH descriptor of it. */
+int container_mount_root(struct container *container, int *ret_root, struct err *err);
 
 #endif

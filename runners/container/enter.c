@@ -6,7 +6,7 @@
  *		the new user namespace, but still the caller's own ids: opens the layers' trees and the
  *		bind sources in the new mount namespace. Must not write anything.
  *	 1	uid 0 of the namespace: host name, loopback
- *	 2	the overlay on /tmp of the new mount namespace; its upper is in the store, or on a
+ *	 2	root.c: the overlay on /tmp of the new mount namespace; its upper is in the store, or on a
  *		tmpfs below it
  *	 3	file systems, devices, job mounts below the new root, all by descriptor: no path of
  *		the image is followed for /proc, /sys and /dev; others are resolved inside the root
@@ -44,10 +44,8 @@ int mount(const char *source, const char *target, const char *type, unsigned lon
 int umount2(const char *target, int flags);
 #define MNT_DETACH 2
 
-#define BASE "/tmp"		/* covered in the new mount namespace; every host has it */
 #define CHANNEL_FD 3		/* where duet-init expects the agent */
 #define EXIT_REPORTED 125
-#define OVERLAY_OPTIONS_MAX 4000	/* mount(2) takes one page */
 
 /* What starting a job takes, besides what the job itself may have. */
 #define INIT_CAPABILITIES ((1ull << 0 /* CHOWN */) | (1ull << 5 /* KILL */) | \
@@ -142,8 +140,6 @@ int container_before(void *data)
 	return open_sources(container, &err) < 0 ? report(container, &err) : 0;
 }
 
-/* ---- the root -------------------------------------------------------------------------------- */
-
 static int raise_loopback(struct err *err)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -151,59 +147,6 @@ static int raise_loopback(struct err *err)
 
 	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "raise loopback");
-	return 0;
-}
-
-/* "lowerdir=/proc/self/fd/9:...": topmost first. */
-static int overlay_options(const struct container *container, int upper, int work, char *ret,
-			   size_t room, struct err *err)
-{
-	/* volatile: what a job writes goes with it, nothing is to be synced at its end */
-	size_t used = (size_t)snprintf(ret, room, "userxattr,volatile,upperdir=/proc/self/fd/%d,"
-				       "workdir=/proc/self/fd/%d,lowerdir=", upper, work);
-
-	for (size_t i = container->rootfs->layer_count; i-- > 0;) {
-		used += (size_t)snprintf(ret + used, room - used, "/proc/self/fd/%d%s",
-					 container->layers[i], i > 0 ? ":" : "");
-		if (used >= room)
-			return err_set(err, ERR_CONTAINER, "mount overlay: too many layers (%zu)",
-				       container->rootfs->layer_count);
-	}
-	return 0;
-}
-
-static int mount_root(struct container *container, int *ret_root, struct err *err)
-{
-	_cleanup_close_ int base = -1;
-	int upper = container->upper, work = container->work;
-	char options[OVERLAY_OPTIONS_MAX];
-
-	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-		return err_sys_as(err, ERR_CONTAINER, errno, "make mounts private");
-	if (mount("tmpfs", BASE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0)
-		return err_sys_as(err, ERR_CONTAINER, errno, "mount tmpfs on " BASE);
-	base = open(BASE, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (base < 0)
-		return err_sys_as(err, ERR_CONTAINER, errno, "open " BASE);
-	if (container->rootfs->layer_count == 0) {
-		*ret_root = TAKE_FD(base); /* from scratch: an empty root */
-		return 0;
-	}
-	if (upper < 0) {
-		upper = fs_open_dir_made(base, "upper", 0755, err);
-		work = upper < 0 ? -1 : fs_open_dir_made(base, "work", 0755, err);
-	}
-	if (work < 0)
-		return -1;
-	if (overlay_options(container, upper, work, options, sizeof(options), err) < 0)
-		return -1;
-	if (mount("overlay", BASE, "overlay", 0, options) < 0) {
-		err_sys_as(err, ERR_HOST, errno, "mount overlay");
-		return err_mend(err, "overlay in a user namespace needs Linux 5.11; see `duet doctor`");
-	}
-	*ret_root = open(BASE, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*ret_root < 0)
-		return err_sys_as(err, ERR_CONTAINER, errno, "open the new root");
 	return 0;
 }
 
@@ -488,7 +431,7 @@ int container_enter(void *data)
 		return report(container, &err);
 	}
 	umask(0022);
-	if (raise_loopback(&err) < 0 || mount_root(container, &root, &err) < 0 ||
+	if (raise_loopback(&err) < 0 || container_mount_root(container, &root, &err) < 0 ||
 	    mount_below(container, root, &err) < 0 || enter_root(root, &err) < 0 ||
 	    seal_paths(container, &err) < 0 || drop_rights(container, &err) < 0)
 		return report(container, &err);

@@ -316,7 +316,10 @@ static size_t add_poll(struct pollfd *polls, size_t count, int fd, short events)
 	return count + 1;
 }
 
-static void wait_for_work(struct init *init, bool sending)
+/* What poll said of the first two, which are always there. */
+enum { POLL_CHANNEL, POLL_SIGNALS };
+
+static void wait_for_work(struct init *init, bool sending, bool *ret_channel, bool *ret_signals)
 {
 	struct pollfd polls[POLL_MAX];
 	size_t count = 0;
@@ -341,7 +344,10 @@ static void wait_for_work(struct init *init, bool sending)
 
 		timeout = init->repeat_ms > now ? (int)(init->repeat_ms - now) : 0;
 	}
-	poll(polls, count, timeout);
+	if (poll(polls, count, timeout) < 0)
+		polls[POLL_CHANNEL].revents = polls[POLL_SIGNALS].revents = POLLIN;
+	*ret_channel = polls[POLL_CHANNEL].revents != 0;
+	*ret_signals = polls[POLL_SIGNALS].revents != 0;
 }
 
 static void move_streams(struct init *init, bool *sending)
@@ -387,7 +393,7 @@ static void start(struct init *init)
 int main(void)
 {
 	struct init *init = &state;
-	bool sending = false;
+	bool sending, channel, signals;
 
 	start(init);
 	send_hello(init);
@@ -397,8 +403,10 @@ int main(void)
 		repeat(init);
 		if (!sending)
 			sending = !channel_flush(init);
-		wait_for_work(init, sending);
-		reap(init);
-		channel_read(init, take_frame);
+		wait_for_work(init, sending, &channel, &signals);
+		if (signals)
+			reap(init);
+		if (channel)
+			channel_read(init, take_frame);
 	}
 }

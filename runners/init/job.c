@@ -216,9 +216,13 @@ _Noreturn static void child(int report, const int ends[PROTO_STREAMS])
 {
 	sigset_t none;
 
+	/* exec has reset handlers; what a caller had ignored (nohup) came along, and SIGPIPE is ours */
+	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGCHLD, SIGTSTP,
+				       SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ };
+
 	sigemptyset(&none);
-	for (int sig = 1; sig < 65; sig++)
-		signal(sig, SIG_DFL);
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (setsid() < 0)
 		fail(report, PROTO_STEP_SETUP, "start a session");
