@@ -7,7 +7,7 @@
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
 every=${1:-10}
-SECONDS_MAX=70
+SECONDS_MAX=400
 POINTS_MIN=20	# for each of the two; fewer would mean that the sweep saw nothing
 kill_point=$BUILD/tests/run/kill_point
 [ -x "$kill_point" ] || skip "$kill_point is not built"
