@@ -14,6 +14,7 @@ struct build {
 	struct store *store;		/* borrowed */
 	const struct spec *spec;	/* borrowed */
 	const struct plan *plan;	/* borrowed */
+	unsigned int forms;		/* ROOTFS_TREES, ROOTFS_DISKS: what the runner wants */
 };
 
 /* A step's blob, open for unpacking. */
@@ -42,9 +43,15 @@ extern const struct builder archive_builder, directory_builder, copy_builder;
 int builders_plan(struct store *store, const struct spec *spec, struct plan *ret, struct err *err);
 /*
  * Builds what is missing and writes the image's reference; the rootfs has every layer open and in
- * use. When it returns 0, all of it is durable.
+ * use, in the forms asked for, and with ROOTFS_DISKS a kernel. When it returns 0, all is durable.
  */
 int builders_build(struct build *build, struct rootfs *ret, struct err *err);
+
+/*
+ * kernel.c: finds or makes the kernel that the spec asks for and opens it as rootfs->kernel. The
+ * disks are there already: with KERNEL_AUTO the image's own is looked for in them first.
+ */
+int builder_kernel(struct build *build, struct rootfs *rootfs, struct err *err);
 
 /* pack.c: runs a pack request whose result becomes a blob of the store, and opens that. */
 struct worker_request;

@@ -25,7 +25,7 @@ int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
 	int result = session_open(&session, cli, err);
 
 	if (result == 0) {
-		struct build build = { &session.store, &session.spec, &session.plan };
+		struct build build = { &session.store, &session.spec, &session.plan, ROOTFS_TREES };
 
 		result = builders_build(&build, rootfs, err);
 	}

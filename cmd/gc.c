@@ -10,8 +10,9 @@ static void print_gc(const struct store_gc *gc, bool json)
 	struct json_out out;
 
 	if (!json) {
-		printf("removed %llu blobs, %llu trees, %llu steps; kept %llu in use; freed %.1f MB\n",
+		printf("removed %llu blobs, %llu trees, %llu disks, kernels and states, %llu steps; kept %llu in use; freed %.1f MB\n",
 		       (unsigned long long)gc->removed_blobs, (unsigned long long)gc->removed_trees,
+		       (unsigned long long)gc->removed_items,
 		       (unsigned long long)gc->removed_steps, (unsigned long long)gc->kept_in_use,
 		       (double)gc->freed_bytes / 1e6);
 		return;
@@ -19,6 +20,7 @@ static void print_gc(const struct store_gc *gc, bool json)
 	json_out_init(&out);
 	json_out_number(&out, "blobs", gc->removed_blobs);
 	json_out_number(&out, "trees", gc->removed_trees);
+	json_out_number(&out, "items", gc->removed_items);
 	json_out_number(&out, "steps", gc->removed_steps);
 	json_out_number(&out, "kept_in_use", gc->kept_in_use);
 	json_out_number(&out, "freed_bytes", gc->freed_bytes);

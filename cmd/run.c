@@ -70,7 +70,7 @@ int cmd_run(const struct cli *cli, int *ret_code, struct err *err)
 	if (result == 0)
 		result = choose(cli, &session.spec, &runner, err);
 	if (result == 0) {
-		struct build build = { &session.store, &session.spec, &session.plan };
+		struct build build = { &session.store, &session.spec, &session.plan, ROOTFS_TREES };
 
 		result = builders_build(&build, rootfs, err);
 	}

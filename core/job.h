@@ -49,6 +49,17 @@ struct mount {
 	uint32_t mode;		/* of a tmpfs; 01777 unless said */
 };
 
+enum accel_kind { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
+
+/* The machine of a VM. */
+struct job_vm {
+	uint64_t memory_bytes;
+	uint32_t cpus;
+	enum accel_kind accel;
+	uint64_t root_bytes;	/* of a scratch disk for what the job writes; 0: in memory */
+	bool snapshot;		/* start from a saved state where there is one, and make one */
+};
+
 struct job {
 	struct strv argv;		/* entrypoint and command, joined; never empty */
 	struct strv environment;	/* complete: nothing of the host's environment is added later */
@@ -65,6 +76,7 @@ struct job {
 	uint64_t capabilities;		/* bit N: CAP_N, what the job may have at most (bounding set) */
 	enum seccomp_kind seccomp;	/* container only */
 	enum writes_kind writes;	/* container only */
+	struct job_vm vm;		/* vm only */
 };
 
 void process_done(struct process *process);

@@ -39,6 +39,11 @@ void rootfs_init(struct rootfs *rootfs)
 		rootfs->layers[i].tree = -1;
 		rootfs->layers[i].use = -1;
 	}
+	for (size_t i = 0; i < ROOTFS_DISKS_MAX; i++) {
+		rootfs->disks[i].image = -1;
+		rootfs->disks[i].use = -1;
+	}
+	rootfs->kernel.vmlinux = rootfs->kernel.modules = rootfs->kernel.use = -1;
 }
 
 void rootfs_done(struct rootfs *rootfs)
@@ -47,6 +52,14 @@ void rootfs_done(struct rootfs *rootfs)
 		mem_closep(&rootfs->layers[i].tree);
 		mem_closep(&rootfs->layers[i].use);
 	}
+	for (size_t i = 0; i < rootfs->disk_count; i++) {
+		mem_closep(&rootfs->disks[i].image);
+		mem_closep(&rootfs->disks[i].use);
+	}
+	mem_closep(&rootfs->kernel.vmlinux);
+	mem_closep(&rootfs->kernel.modules);
+	mem_closep(&rootfs->kernel.use);
+	free(rootfs->kernel.release);
 	process_done(&rootfs->process);
 	rootfs_init(rootfs);
 }

@@ -52,6 +52,16 @@ struct step {
 	uint32_t mode;		/* of files; folders get x where there is r */
 };
 
+/* auto: the image's own where it will do, else Debian's. */
+enum kernel_kind { KERNEL_AUTO, KERNEL_DEBIAN, KERNEL_HOST, KERNEL_PATH };
+
+/* target.vm: what concerns the VM runner only */
+struct spec_vm {
+	struct job_vm machine;
+	enum kernel_kind kernel;
+	char *kernel_path;	/* KERNEL_PATH: absolute; a bzImage or vmlinux */
+};
+
 enum spec_runner { SPEC_RUNNER_CONTAINER, SPEC_RUNNER_VM, SPEC_RUNNER_COUNT };
 
 struct target {
@@ -68,6 +78,7 @@ struct target {
 	uint64_t capabilities_drop;
 	enum seccomp_kind seccomp;
 	enum writes_kind writes;	/* container: {writes: memory | disk} */
+	struct spec_vm vm;
 };
 
 struct spec {

@@ -16,7 +16,7 @@
  *	  reserve		bytes that gc gives up first, so that it can work on a full disk
  *
  * KEY is the layer's diff-id in hex, or "CHAIN-ID.chain" for a layer whose tar leaves parent folders
- * to the layers below. Order: data, syncfs or fsync, rename, fsync of the folder; references last.
+ * to the layers below, or "CHAIN-ID.merged" for the EROFS file of all layers up to that one. Order: data, syncfs or fsync, rename, fsync of the folder; references last.
  *
  * Look-ups give 1 (found), 0 (absent, and a damaged record counts as absent), -1 (cannot tell).
  * Everything but store_open wants the shared lock held. Failures to write are ERR_STORE with a mend.
@@ -115,6 +115,51 @@ int store_tree_new(struct store *store, struct store_tmp *tmp, int *ret_tree, st
 int store_tree_publish(struct store *store, struct store_tmp *tmp, const struct store_layer *layer,
 		       const struct digest *chain, struct err *err);
 
+/*
+ * Items: a few finished files in a folder, published whole by one rename, never changed. Nothing
+ * about them depends on the id map.
+ */
+enum store_item_kind { STORE_EROFS, STORE_KERNEL, STORE_STATE, STORE_ITEM_KINDS };
+
+#define STORE_ITEM_FILES_MAX 2
+#define STORE_ITEM_TEXT_MAX 65536
+
+/* The names of an item's files, ended by NULL: {"image"}, {"vmlinux", "modules"}, {"ram", "state"}. */
+const char *const *store_item_files(enum store_item_kind kind);
+
+struct store_item {
+	int files[STORE_ITEM_FILES_MAX];	/* owned; O_RDONLY, in the order of store_item_files */
+	int use;	/* owned; a shared flock: the item stays while it is open */
+	char *text;	/* owned; what its maker wrote into the record */
+};
+
+/* 1; 0 when it is absent or not whole (a file of another size counts too); -1. */
+int store_item_open(struct store *store, enum store_item_kind kind, const char *key,
+		    struct store_item *ret, struct err *err);
+void store_item_done(struct store_item *item);
+/*
+ * Publishes tmp's folder, in which the kind's files lie: 0444, each synced, record, rename, sync.
+ * Somebody else's item of that key wins silently. `tmp` is to be dropped after it all the same. `key`
+ * is 64 hexadecimal digits and perhaps a suffix. `text` may be NULL.
+ */
+int store_item_publish(struct store *store, struct store_tmp *tmp, enum store_item_kind kind,
+		       const char *key, const char *text, struct err *err);
+/*
+ * A layer's EROFS file: store_item_open by diff-id, then by chain-id (NULL: not looked at). With
+ * `merged`: of all layers up to the chain-id.
+ */
+int store_erofs_open(struct store *store, const struct digest *diff_id, const struct digest *chain,
+		     bool merged, int *ret_image, int *ret_use, struct err *err);
+/* Publishes tmp's "image". `layer` NULL: the merge of all layers up to `chain`. */
+int store_erofs_publish(struct store *store, struct store_tmp *tmp,
+			const struct store_layer *layer, const struct digest *chain,
+			struct err *err);
+
+/* The kernel that a question gave before: 1, 0, -1. A question is any text; its hash is kept. */
+int store_pin_get(struct store *store, const char *question, struct digest *ret, struct err *err);
+int store_pin_set(struct store *store, const char *question, const struct digest *kernel,
+		  struct err *err);
+
 /* 1 and the layer, 0 when there is no such step, -1. */
 int store_step_get(struct store *store, const struct digest *key, struct store_layer *ret,
 		   struct err *err);
@@ -139,13 +184,15 @@ int store_stat_get(struct store *store, const char *path, struct digest *ret, st
 int store_stat_set(struct store *store, const char *path, const struct stat *before,
 		   const struct digest *digest, struct err *err);
 
+#define STORE_UNUSED_DAYS 30	/* kernels, their pins and saved states that nobody took for so long go */
+
 struct store_gc {
-	uint64_t removed_blobs, removed_trees, removed_steps, kept_in_use;
+	uint64_t removed_blobs, removed_trees, removed_steps, removed_items, kept_in_use;
 	uint64_t freed_bytes;	/* of blobs on disk, and of trees' file content as recorded */
 };
 
 /*
- * Removes what no image's layers need and nobody uses. `all`: images too. Takes the exclusive lock
+ * Removes what no image's layers need and nobody uses. `all`: images, kernels and saved states too. Takes the exclusive lock
  * (ERR_STORE_BUSY with the holder's pid) and holds the shared one again afterwards. Trees of id maps
  * that the caller cannot remove are left alone.
  */

@@ -42,13 +42,16 @@ struct layer_result {
 	uint64_t devices;	/* device nodes recorded, not made */
 };
 
+enum layer_form { LAYER_TREE, LAYER_EROFS };
+
 struct layer_unpack {
 	int blob;		/* borrowed; O_RDONLY, read from offset 0; a file or a pipe */
 	uint64_t blob_bytes;	/* expected size; 0 when unknown */
 	bool has_expected;
 	struct digest expected;	/* of the blob */
-	int tree;		/* borrowed; an empty folder, O_PATH or O_RDONLY */
-	const int *lower;	/* borrowed; trees below, lowest first */
+	enum layer_form form;
+	int out;		/* borrowed; LAYER_TREE: an empty folder; LAYER_EROFS: an empty file, O_RDWR */
+	const int *lower;	/* borrowed; the layers below in the same form, lowest first */
 	size_t lower_count;
 	bool allow_xz;		/* archives yes, OCI layers no */
 	bool single_uid;	/* every owner becomes 0:0; owners_lost counts them */
@@ -62,12 +65,23 @@ struct layer_unpack {
  * the message names the entry (escaped) and the cause. The caller compares nothing: a digest that
  * differs from `expected` is an error here, and the one that is told when there are others.
  *
- * Runs as uid 0 of its user namespace, with the capabilities to write for others (chown, dac_override,
+ * A tree and an EROFS file of one layer are equal, entry by entry: names, types, modes, owners, times,
+ * links, xattrs, content. (user.overlay.* and whiteouts are the same in both: the guest mounts its
+ * overlay with userxattr too. single_uid is for trees: an EROFS file keeps every owner.)
+ *
+ * A tree: runs as uid 0 of its user namespace, with the capabilities to write for others (chown, dac_override,
  * fowner, fsetid, mknod, setfcap); needs no /proc. Device nodes are left out and counted. A root that
  * the tar does not mention is 0755, 0:0, LAYER_TIME, and does not set needs_lower: the topmost folder
  * of an overlay is the runner's.
  */
 int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, struct err *err);
+
+/*
+ * Writes what an overlay of the EROFS files `lower` (lowest first) would show as one EROFS file:
+ * whiteouts are applied and gone. Fills ret->entries and ret->tree_bytes.
+ */
+int layer_merge(const int *lower, size_t count, int out, struct layer_result *ret,
+		struct err *err);
 
 struct layer_pack {
 	int blob;		/* borrowed; writable, empty: gets tar + zstd */

@@ -140,7 +140,7 @@ static int unpack(const struct layer_unpack *args, struct stream *stream, struct
 {
 	_cleanup_(tree_done) struct tree tree = { .parent.fd = -1 };
 
-	if (tree_init(&tree, args->tree, args->lower, args->lower_count, args->single_uid,
+	if (tree_init(&tree, args->out, args->lower, args->lower_count, args->single_uid,
 		      err) < 0)
 		return -1;
 	if (begin_root(&tree, err) < 0 || unpack_entries(&tree, tar, result, err) < 0 ||
@@ -150,6 +150,16 @@ static int unpack(const struct layer_unpack *args, struct stream *stream, struct
 	result->needs_lower = tree.needs_lower;
 	result->owners_lost = tree.owners_lost;
 	return stream_finish(stream, tar_end(tar), result, err);
+}
+
+int layer_merge(const int *lower, size_t count, int out, struct layer_result *ret,
+		struct err *err)
+{
+	(void)lower;
+	(void)count;
+	(void)out;
+	(void)ret;
+	return err_set(err, ERR_LAYER, "merge layers: not there yet");
 }
 
 int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, struct err *err)

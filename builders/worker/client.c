@@ -25,6 +25,7 @@ struct start {
 
 static const char *const modes[WORKER_OP_END] = {
 	[WORKER_FETCH] = "fetch",	[WORKER_UNPACK] = "unpack",
+	[WORKER_EROFS] = "erofs",	[WORKER_MERGE] = "merge",
 	[WORKER_PACK] = "pack",		[WORKER_HASH] = "hash",
 	[WORKER_DIGEST_SOURCE] = "digest",
 };

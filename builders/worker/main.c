@@ -125,7 +125,8 @@ static int run_unpack(struct work *work, struct err *err)
 		.blob_bytes = request->bytes,
 		.has_expected = request->flags & WORKER_HAS_EXPECTED,
 		.expected = request->expected,
-		.tree = work->fds[1],
+		.form = request->op == WORKER_EROFS ? LAYER_EROFS : LAYER_TREE,
+		.out = work->fds[1],
 		.lower = work->fds + 2,
 		.lower_count = work->fd_count - 2,
 		.allow_xz = request->flags & WORKER_ALLOW_XZ,
@@ -136,6 +137,16 @@ static int run_unpack(struct work *work, struct err *err)
 	struct layer_result result;
 
 	if (layer_unpack(&args, &result, err) < 0)
+		return -1;
+	fill(&work->reply, &result);
+	return 0;
+}
+
+static int run_merge(struct work *work, struct err *err)
+{
+	struct layer_result result = { 0 };
+
+	if (layer_merge(work->fds + 1, work->fd_count - 1, work->fds[0], &result, err) < 0)
 		return -1;
 	fill(&work->reply, &result);
 	return 0;
@@ -198,6 +209,8 @@ static int run_digest(struct work *work, struct err *err)
 static const struct operation operations[WORKER_OP_END] = {
 	[WORKER_FETCH] = { FILTER_FETCH, 0, 1, 1, true, run_fetch },
 	[WORKER_UNPACK] = { FILTER_UNPACK, CAPS_WRITE_TREE, 2, FDS_MAX, false, run_unpack },
+	[WORKER_EROFS] = { FILTER_UNPACK, 0, 2, FDS_MAX, false, run_unpack },
+	[WORKER_MERGE] = { FILTER_UNPACK, 0, 2, FDS_MAX, false, run_merge },
 	[WORKER_PACK] = { FILTER_UNPACK, CAPS_READ, 2, 2, false, run_pack },
 	[WORKER_HASH] = { FILTER_UNPACK, 0, 1, 1, false, run_hash },
 	[WORKER_DIGEST_SOURCE] = { FILTER_UNPACK, CAPS_READ, 1, 1, false, run_digest },

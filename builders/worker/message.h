@@ -18,6 +18,8 @@
 enum worker_op {
 	WORKER_FETCH = 1,	/* fds: output file */
 	WORKER_UNPACK,		/* fds: blob, tree, lower trees */
+	WORKER_EROFS,		/* fds: blob, output file, lower EROFS files */
+	WORKER_MERGE,		/* fds: output file, EROFS files to merge */
 	WORKER_PACK,		/* fds: output file, archive or source */
 	WORKER_HASH,		/* fds: file */
 	WORKER_DIGEST_SOURCE,	/* fds: file or folder */

@@ -8,6 +8,8 @@
  *		tree was published and has no contents: hashing them then would double the cost of a
  *		build. The first check writes `sum`, the list with a digest of every file; later ones
  *		compare with that, so from then on a flipped bit is found too
+ *	item	(EROFS file, kernel, saved state) its record must be whole and its files of the recorded
+ *		sizes; `sum` has their digests from the first check on, for the same reason
  *	records	steps and images must be whole; a blob that one of them names must be there
  *
  * A tree that somebody uses is reported and stays where it is.
@@ -296,6 +298,112 @@ static int visit_tree(void *data, int dir, const char *name)
 	return 0;
 }
 
+/* The digests of an item's files, as text: "image HEX". 1, 0 with *ret_text what is wrong, -1. */
+static int sum_files(struct check *check, int folder, enum store_item_kind kind, struct str *sum,
+		     struct str *text)
+{
+	const char *const *files = store_item_files(kind);
+
+	for (size_t i = 0; files[i]; i++) {
+		_cleanup_close_ int fd = openat(folder, files[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		struct digest digest;
+
+		if (fd < 0)
+			return store_fail(check->err, errno, "open %s", files[i]);
+		if (check->hash_blob(fd, &digest, check->err) < 0) {
+			if (check->err->code != -EIO)
+				return -1;
+			err_done(check->err);
+			str_addf(text, "%s cannot be read: input/output error", files[i]);
+			return 0;
+		}
+		record_digest(sum, files[i], &digest);
+	}
+	return 1;
+}
+
+static int check_item(struct check *check, int dir, const char *key, enum store_item_kind kind,
+		      struct str *text)
+{
+	_cleanup_close_ int folder = openat(dir, key, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+						      O_CLOEXEC);
+	_cleanup_(record_done) struct record record = { 0 };
+	_cleanup_(err_done) struct err ignored = { 0 };
+	_cleanup_(str_done) struct str sum = { 0 }, whole = { 0 };
+	bool torn;
+	int found;
+
+	if (folder < 0 && !store_is_damage(errno))
+		return store_fail(check->err, errno, "open its folder");
+	found = folder < 0 ? 0 : store_item_record(folder, kind, key, NULL, NULL, check->err);
+	if (found < 0)
+		found = read_failed(check, &torn);
+	if (found == 0)
+		str_add(text, "its record is not whole, or a file is missing or of another size");
+	if (found == 1)
+		found = sum_files(check, folder, kind, &sum, text);
+	if (found != 1)
+		return found;
+	found = record_read(folder, "sum", STORE_ITEM_TEXT_MAX, "sum", key, &record, &torn,
+			    check->err);
+	if (found < 0)
+		found = read_failed(check, &torn);
+	if (found < 0)
+		return -1;
+	if (found == 0 && torn) {
+		str_add(text, "its sum is not whole");
+		return 0;
+	}
+	/* without it (a full disk) the next check knows less: no failure */
+	record_begin(&whole, "sum", key);
+	str_add(&whole, sum.text);
+	record_end(&whole);
+	if (found == 0)
+		(void)store_file_put(check->store, folder, "sum", &whole, STORE_PUT_KEEP, &ignored);
+	else if (strcmp(sum.text, record.at))
+		str_add(text, "digest differs");
+	return text->length == 0;
+}
+
+struct item_visit {
+	struct check *check;
+	enum store_item_kind kind;
+};
+
+static int visit_item(void *data, int dir, const char *name)
+{
+	const struct item_visit *visit = data;
+	struct check *check = visit->check;
+	_cleanup_(str_done) struct str text = { 0 };
+	_cleanup_free_ char *shown = NULL;
+	int good = check_item(check, dir, name, visit->kind, &text), moved;
+
+	if (good != 0)
+		return good < 0 ? err_wrap(check->err, "check %s %.12s",
+					   store_item_folder(visit->kind), name) : 0;
+	moved = sweep_tree(&check->sweep, dir, name, check->err);
+	if (moved < 0)
+		return -1;
+	if (moved == 0)
+		str_add(&text, " (in use, so it stays until it is not)");
+	shown = str_escape(name, 128);
+	damaged(check, xasprintf("%s %s", store_item_folder(visit->kind), shown),
+		TAKE_PTR(text.text));
+	return 0;
+}
+
+static int check_items(struct check *check)
+{
+	for (enum store_item_kind kind = 0; kind < STORE_ITEM_KINDS; kind++) {
+		struct item_visit visit = { check, kind };
+
+		if (store_each(check->store->dir, store_item_folder(kind), visit_item, &visit,
+			       check->err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int store_check(struct store *store,
 		int (*hash_blob)(int fd, struct digest *ret, struct err *err),
 		struct store_damage **ret, size_t *ret_count, struct err *err)
@@ -310,6 +418,8 @@ int store_check(struct store *store,
 	result = store_each(store->dir, "blobs/sha256", visit_shard, &check, err);
 	if (result == 0)
 		result = store_each(store->dir, trees, visit_tree, &check, err);
+	if (result == 0)
+		result = check_items(&check);
 	if (result == 0)
 		result = store_each(store->dir, "steps", visit_step, &check, err);
 	if (result == 0)

@@ -3,9 +3,9 @@
  *
  *	1 `reserve` is given up, so that a full disk has room for a lock file and a folder entry
  *	2 the exclusive lock: nobody looks anything up or publishes
- *	3 mark: the layers of all images that are to stay
- *	4 references first: images (with `all`), steps, remembered digests; then blobs; trees are moved
- *	  into tmp/, unless somebody has a shared flock on their record
+ *	3 mark: the layers of all images that are to stay, the kernels of all pins
+ *	4 references first: images (with `all`), pins, steps, remembered digests; then blobs; trees and
+ *	  items are moved into tmp/, unless somebody has a shared flock on their record
  *	5 back to the shared lock, and the trees are deleted; `reserve` is made again
  *
  * A kill at any point leaves complete items and what the next store_open removes.
@@ -16,13 +16,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/store/internal.h"
 
 struct gc {
 	struct store *store;	/* borrowed */
-	struct digest_set diff_ids, chains, blobs;	/* to be kept */
+	struct digest_set diff_ids, chains, blobs, kernels;	/* to be kept */
 	struct sweep sweep;
 	struct store_gc result;
 	bool all;
@@ -110,6 +111,32 @@ static int visit_blob(void *data, int dir, const char *name)
 	return 0;
 }
 
+/* Has nobody taken it for STORE_UNUSED_DAYS? */
+static bool is_unused(int dir, const char *path)
+{
+	struct stat st;
+
+	return fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_mtim.tv_sec + STORE_UNUSED_DAYS * 86400ll < time(NULL);
+}
+
+static int visit_pin(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+	struct digest kernel;
+	int found = 0;
+
+	if (!gc->all && !is_unused(dir, name))
+		found = store_pin_read(gc->store, name, &kernel, NULL, gc->err);
+	if (found < 0)
+		return -1;
+	if (found)
+		digest_set_add(&gc->kernels, &kernel);
+	else if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		return store_fail(gc->err, errno, "remove pin %s", name);
+	return 0;
+}
+
 static int visit_shard(void *data, int dir, const char *name)
 {
 	struct gc *gc = data;
@@ -156,6 +183,70 @@ static int visit_tree(void *data, int dir, const char *name)
 	return 0;
 }
 
+static uint64_t files_bytes(int dir, const char *key, enum store_item_kind kind)
+{
+	const char *const *files = store_item_files(kind);
+	char path[STORE_PATH_SIZE];
+	uint64_t bytes = 0;
+	struct stat st;
+
+	for (size_t i = 0; files[i]; i++) {
+		snprintf(path, sizeof(path), "%.150s/%s", key, files[i]);
+		if (fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			bytes += (uint64_t)st.st_blocks * 512;
+	}
+	return bytes;
+}
+
+static int drop_item(struct gc *gc, int dir, const char *key, enum store_item_kind kind)
+{
+	uint64_t bytes = files_bytes(dir, key, kind);
+	int moved = sweep_tree(&gc->sweep, dir, key, gc->err);
+
+	if (moved < 0)
+		return -1;
+	if (moved == 0) {
+		gc->result.kept_in_use++;
+		return 0;
+	}
+	gc->result.removed_items++;
+	gc->result.freed_bytes += bytes;
+	return 0;
+}
+
+static int visit_erofs(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+	struct digest digest;
+	bool is_chain;
+
+	if (store_key_parse(name, &digest, &is_chain) &&
+	    digest_set_has(is_chain ? &gc->chains : &gc->diff_ids, &digest))
+		return 0;
+	return drop_item(gc, dir, name, STORE_EROFS);
+}
+
+static int visit_kernel(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+	struct digest digest;
+
+	if (digest_parse_hex(name, &digest) && digest_set_has(&gc->kernels, &digest))
+		return 0;
+	return drop_item(gc, dir, name, STORE_KERNEL);
+}
+
+static int visit_state(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+	char ok[STORE_PATH_SIZE];
+
+	snprintf(ok, sizeof(ok), "%.150s/ok", name);
+	if (!gc->all && faccessat(dir, ok, F_OK, AT_SYMLINK_NOFOLLOW) == 0 && !is_unused(dir, ok))
+		return 0;
+	return drop_item(gc, dir, name, STORE_STATE);
+}
+
 static int visit_map(void *data, int dir, const char *name)
 {
 	struct gc *gc = data;
@@ -172,18 +263,21 @@ static int mark_and_move(struct gc *gc)
 		const char *path;
 		int (*visit)(void *data, int dir, const char *name);
 	} folders[] = {
-		{ "images", visit_image }, { "steps", visit_step }, { "stat", visit_stat },
-		{ "blobs/sha256", visit_shard }, { "trees", visit_map },
+		{ "images", visit_image }, { "pins", visit_pin }, /* these two mark */
+		{ "steps", visit_step }, { "stat", visit_stat }, { "blobs/sha256", visit_shard },
+		{ "trees", visit_map }, { "erofs", visit_erofs }, { "kernels", visit_kernel },
+		{ "states", visit_state },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		if (store_each(gc->store->dir, folders[i].path, folders[i].visit, gc, gc->err) < 0)
 			return -1;
-		if (i > 0)
+		if (i != 1)
 			continue;
 		digest_set_sort(&gc->diff_ids);
 		digest_set_sort(&gc->chains);
 		digest_set_sort(&gc->blobs);
+		digest_set_sort(&gc->kernels);
 	}
 	return 0;
 }
@@ -208,6 +302,7 @@ int store_gc(struct store *store, bool all, struct store_gc *ret, struct err *er
 	digest_set_done(&gc.diff_ids);
 	digest_set_done(&gc.chains);
 	digest_set_done(&gc.blobs);
+	digest_set_done(&gc.kernels);
 	if (result < 0)
 		return err_wrap(err, "gc");
 	*ret = gc.result;

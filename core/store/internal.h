@@ -4,6 +4,7 @@
  *	open.c	  the folder, its locks		tmp.c	 work in progress, removal, leftovers
  *	file.c	  unnamed files, links, syncs	record.c small sealed texts, steps
  *	blob.c	  image.c  stat.c  tree.c	list.c	 what a tree holds, entry by entry
+ *	item.c	  EROFS files, kernels, states	pin.c	 which kernel a question gave
  *	gc.c	  check.c  sweep.c		what gc and check share
  */
 #ifndef DUET_CORE_STORE_INTERNAL_H
@@ -26,7 +27,7 @@
 #define STORE_RESERVE_BYTES (1 << 20)
 #define STORE_NAME_BYTES_MAX 512		/* of an image's name */
 #define STORE_PATH_SIZE 192			/* holds every path below v1/ that duet makes */
-#define STORE_KEY_SIZE (DIGEST_HEX_SIZE + 6)	/* HEX or HEX.chain, with the NUL */
+#define STORE_KEY_SIZE (DIGEST_HEX_SIZE + 7)	/* HEX, HEX.chain or HEX.merged, with the NUL */
 
 /* --- open.c --- */
 
@@ -130,6 +131,27 @@ void store_tree_key(const struct digest *diff_id, const struct digest *chain, bo
 int store_tree_record(int folder, const char *key, int *ret_use, struct store_layer *ret,
 		      struct err *err);
 
+/* Renames tmp/ID to dir/KEY; a torn one in the way is moved off, a good one wins. 0 or -1. */
+int store_rename_into(struct store *store, struct store_tmp *tmp, int dir, const char *key,
+		      bool (*is_good)(int folder, const char *key, int *ret_use), struct err *err);
+
+/* --- item.c --- */
+
+/* The folder of a kind below v1/. */
+const char *store_item_folder(enum store_item_kind kind);
+/*
+ * 1 when the item in `folder` is whole: its record (with a shared flock in *ret_use and the maker's
+ * text in *ret_text, owned; both may be NULL) and the sizes of its files. 0, -1.
+ */
+int store_item_record(int folder, enum store_item_kind kind, const char *key, int *ret_use,
+		      char **ret_text, struct err *err);
+
+/* --- pin.c --- */
+
+/* A pin's record by its file name; as store_pin_get. */
+int store_pin_read(struct store *store, const char *file, struct digest *ret, bool *ret_torn,
+		   struct err *err);
+
 /* --- list.c --- */
 
 /*
@@ -159,7 +181,7 @@ void digest_set_sort(struct digest_set *set);
 bool digest_set_has(const struct digest_set *set, const struct digest *digest);
 void digest_set_done(struct digest_set *set);
 
-/* A tree's folder name taken apart. */
+/* A layer's folder name taken apart; both HEX.chain and HEX.merged are of a chain-id. */
 bool store_key_parse(const char *key, struct digest *ret, bool *ret_is_chain);
 /* May this caller remove trees of that id map? */
 bool store_map_is_ours(const struct store *store, const char *map);

@@ -146,7 +146,8 @@ static int tag(struct store *store, int dir, struct err *err)
 /* Makes all that is missing, `lock` last. Several processes may do so at once. */
 static int make_layout(struct store *store, struct err *err)
 {
-	static const char *const folders[] = { "blobs/sha256", "trees", "steps", "images", "stat",
+	static const char *const folders[] = { "blobs/sha256", "trees", "erofs", "kernels", "states",
+					       "pins", "steps", "images", "stat",
 					       "tmp" };
 	_cleanup_close_ int dir = -1;
 

@@ -48,7 +48,8 @@ bool store_key_parse(const char *key, struct digest *ret, bool *ret_is_chain)
 	snprintf(hex, sizeof(hex), "%.64s", key);
 	if (!digest_parse_hex(hex, ret))
 		return false;
-	*ret_is_chain = !strcmp(key + strlen(hex), ".chain");
+	*ret_is_chain = !strcmp(key + strlen(hex), ".chain") ||
+			!strcmp(key + strlen(hex), ".merged");
 	return *ret_is_chain || key[strlen(hex)] == '\0';
 }
 

@@ -148,36 +148,39 @@ static int write_record(struct store *store, struct store_tmp *tmp, const char *
 	return 0;
 }
 
-/* A tree without a good record is in the way: 1 when it has been moved off, 0 when it is good. */
-static int move_torn(struct store *store, int trees, const char *key, struct err *err)
+/* A tree is good when its record is whole and its folder is there. */
+static bool tree_is_good(int folder, const char *key, int *ret_use)
 {
-	struct sweep sweep = { .store = store, .tmp = { .dir = -1, .lock = -1 } };
-	_cleanup_close_ int folder = openat(trees, key, O_PATH | O_DIRECTORY | O_NOFOLLOW |
-							O_CLOEXEC);
-	_cleanup_close_ int use = -1;
+	_cleanup_(err_done) struct err ignored = { 0 };
 	struct store_layer layer;
 	struct stat st;
-	int found, moved;
+
+	return store_tree_record(folder, key, ret_use, &layer, &ignored) == 1 &&
+	       fstatat(folder, "tree", &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* What is not good is in the way: 1 when it has been moved off, 0 when it is good. */
+static int move_torn(struct store *store, int dir, const char *key,
+		     bool (*is_good)(int folder, const char *key, int *ret_use), struct err *err)
+{
+	struct sweep sweep = { .store = store, .tmp = { .dir = -1, .lock = -1 } };
+	_cleanup_close_ int folder = openat(dir, key, O_PATH | O_DIRECTORY | O_NOFOLLOW |
+						      O_CLOEXEC);
+	_cleanup_close_ int use = -1;
 
 	if (folder < 0 && errno == ENOENT)
 		return 1;
-	found = folder < 0 ? 0 : store_tree_record(folder, key, &use, &layer, err);
-	if (found < 0)
-		return -1;
-	if (found && fstatat(folder, "tree", &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+	if (folder >= 0 && is_good(folder, key, &use))
 		return 0;
 	if (use >= 0) /* our own shared lock must not stand in our way */
 		close(TAKE_FD(use));
-	moved = sweep_tree(&sweep, trees, key, err);
-	if (moved < 0)
-		return -1;
-	if (sweep_end(&sweep, err) < 0)
+	if (sweep_tree(&sweep, dir, key, err) < 0 || sweep_end(&sweep, err) < 0)
 		return -1;
 	return 1;
 }
 
-static int rename_tree(struct store *store, struct store_tmp *tmp, int trees, const char *key,
-		       struct err *err)
+int store_rename_into(struct store *store, struct store_tmp *tmp, int dir, const char *key,
+		      bool (*is_good)(int folder, const char *key, int *ret_use), struct err *err)
 {
 	char path[STORE_PATH_SIZE];
 
@@ -185,15 +188,15 @@ static int rename_tree(struct store *store, struct store_tmp *tmp, int trees, co
 	for (int i = 0; i < PUBLISH_TRIES; i++) {
 		int moved;
 
-		if (renameat2(store->dir, path, trees, key, RENAME_NOREPLACE) == 0)
+		if (renameat2(store->dir, path, dir, key, RENAME_NOREPLACE) == 0)
 			return 0;
 		if (errno != EEXIST && errno != ENOTEMPTY)
-			return store_fail(err, errno, "rename a tree to %.12s", key);
-		moved = move_torn(store, trees, key, err);
+			return store_fail(err, errno, "rename to %.12s", key);
+		moved = move_torn(store, dir, key, is_good, err);
 		if (moved <= 0)
 			return moved;
 	}
-	return err_set(err, ERR_STORE_BUSY, "publish tree %.12s: a torn one is in use", key);
+	return err_set(err, ERR_STORE_BUSY, "publish %.12s: a torn one is in use", key);
 }
 
 int store_tree_publish(struct store *store, struct store_tmp *tmp, const struct store_layer *layer,
@@ -210,7 +213,7 @@ int store_tree_publish(struct store *store, struct store_tmp *tmp, const struct 
 	if (trees < 0)
 		return -1;
 	if (write_record(store, tmp, key, layer, err) < 0 ||
-	    rename_tree(store, tmp, trees, key, err) < 0)
+	    store_rename_into(store, tmp, trees, key, tree_is_good, err) < 0)
 		return err_wrap(err, "publish tree %.12s", key);
 	return store_sync(trees, path, err);
 }

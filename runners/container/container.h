@@ -5,7 +5,7 @@
 #include "core/jail/idmap.h"
 #include "core/job.h"
 #include "core/rootfs.h"
-#include "runners/container/mounts.h"
+#include "runners/mounts.h"
 #include "runners/runner.h"
 
 #define CONTAINER_BINDS_MAX JOB_MOUNTS_MAX

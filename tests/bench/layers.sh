@@ -78,7 +78,7 @@ make_layout() {
 		default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 		[engine]
 		cgroup_manager = "cgroupfs"
-		runtime = "runc"
+		runtime = "crun"
 	CONF
 	export CONTAINERS_CONF="$W/containers.conf"
 }

@@ -55,11 +55,11 @@ int main(int argc, char **argv)
 	if (argc - optind < 2 || argc - optind - 2 > LOWER_MAX)
 		return 2;
 	args.blob = open(argv[optind], O_RDONLY | O_CLOEXEC);
-	args.tree = open_folder(argv[optind + 1]);
+	args.out = open_folder(argv[optind + 1]);
 	args.lower = lower;
 	for (int i = optind + 2; i < argc; i++)
 		lower[args.lower_count++] = open_folder(argv[i]);
-	if (args.blob < 0 || args.tree < 0)
+	if (args.blob < 0 || args.out < 0)
 		return 2;
 	if (layer_unpack(&args, &result, &err) < 0) {
 		fprintf(stderr, "%s: %s\n", err_class(err.code), err.msg);

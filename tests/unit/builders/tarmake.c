@@ -224,7 +224,7 @@ int work_unpack(struct work *work, const struct str *blob, bool above, struct la
 	_cleanup_close_ int fd = tarmake_fd(blob->text, blob->length);
 	const struct layer_unpack args = {
 		.blob = fd,
-		.tree = work->tree,
+		.out = work->tree,
 		.lower = &work->lower,
 		.lower_count = above ? 1 : 0,
 	};

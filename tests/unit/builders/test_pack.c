@@ -50,7 +50,7 @@ static int pack(void)
 /* Packs, then unpacks into work.tree with the digests that packing promised. */
 static void pack_and_unpack(void)
 {
-	struct layer_unpack unpack = { .tree = work.tree, .has_expected = true };
+	struct layer_unpack unpack = { .out = work.tree, .has_expected = true };
 	struct layer_result again;
 
 	ck_assert_msg(pack() == 0, "%s", err.msg);

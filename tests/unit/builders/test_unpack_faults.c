@@ -71,7 +71,7 @@ static void wrap(int kind, const struct str *bytes)
 
 START_TEST(same_diff_id)
 {
-	struct layer_unpack args = { .tree = work.tree, .allow_xz = true };
+	struct layer_unpack args = { .out = work.tree, .allow_xz = true };
 	struct digest plain, packed;
 
 	make_sample();
@@ -119,7 +119,7 @@ START_TEST(corrupted)
 	blob.text[blob.length / 8 + blob.length / 4 * (size_t)(_i / 2)] ^= 0x55;
 	if (_i % 2) {
 		/* made by the one-call function: no checksum of the content; the digest tells */
-		struct layer_unpack args = { .tree = work.tree, .has_expected = true };
+		struct layer_unpack args = { .out = work.tree, .has_expected = true };
 
 		args.blob = tarmake_fd(blob.text, blob.length);
 		ck_assert_int_eq(layer_unpack(&args, &result, &err), -1);
@@ -134,7 +134,7 @@ END_TEST
 
 START_TEST(wrong_digest)
 {
-	struct layer_unpack args = { .tree = work.tree, .has_expected = true };
+	struct layer_unpack args = { .out = work.tree, .has_expected = true };
 
 	make_sample();
 	wrap(_i, &tar);
@@ -149,7 +149,7 @@ END_TEST
 
 START_TEST(wrong_size)
 {
-	struct layer_unpack args = { .tree = work.tree };
+	struct layer_unpack args = { .out = work.tree };
 
 	make_sample();
 	args.blob = tarmake_fd(tar.text, tar.length);

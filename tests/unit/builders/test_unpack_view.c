@@ -325,7 +325,7 @@ END_TEST
 
 START_TEST(owners)
 {
-	const struct layer_unpack args = { .blob = -1, .tree = work.tree, .single_uid = true };
+	const struct layer_unpack args = { .blob = -1, .out = work.tree, .single_uid = true };
 	struct layer_unpack single = args;
 	struct stat st;
 

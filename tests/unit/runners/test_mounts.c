@@ -6,7 +6,7 @@
 
 #include "core/fs.h"
 #include "core/mem.h"
-#include "runners/container/mounts.h"
+#include "runners/mounts.h"
 
 static void compare(const struct job *job, bool single_uid, const char *golden)
 {

@@ -3,7 +3,7 @@
  * runtime-spec (config-linux.md, "Default Filesystems"); what is masked and read-only is the union
  * of what docker, podman and runc hide.
  */
-#include "runners/container/mounts.h"
+#include "runners/mounts.h"
 
 #include <stdlib.h>
 #include <sys/mount.h>

@@ -2,8 +2,8 @@
  * The mounts of a container as a list: pure, so that --explain prints it and a golden test holds it.
  * enter.c carries it out in order.
  */
-#ifndef DUET_RUNNERS_CONTAINER_MOUNTS_H
-#define DUET_RUNNERS_CONTAINER_MOUNTS_H
+#ifndef DUET_RUNNERS_MOUNTS_H
+#define DUET_RUNNERS_MOUNTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
