@@ -1,12 +1,15 @@
 /* duet run: build what is missing, then the target as a job on one of the runners. */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "builders/builder.h"
 #include "cmd/cmd.h"
 #include "core/job_make.h"
 #include "core/log.h"
+#include "core/str.h"
 #include "runners/runner.h"
 
 static const char *const words[SPEC_RUNNER_COUNT] = {
@@ -14,16 +17,42 @@ static const char *const words[SPEC_RUNNER_COUNT] = {
 	[SPEC_RUNNER_VM] = "vm",
 };
 
-static int choose(const struct cli *cli, const struct spec *spec, const struct runner **ret,
+#define RUNNERS_MAX 2	/* as SPEC_RUNNER_COUNT */
+
+/* The runners of one call, in order. */
+struct chosen {
+	const struct runner *runners[RUNNERS_MAX];
+	size_t count;
+	unsigned int forms;	/* what they need of the rootfs */
+};
+
+static int add_runner(struct chosen *chosen, const char *name, struct err *err)
+{
+	const struct runner *runner = runner_find(name);
+
+	if (!runner) {
+		_cleanup_free_ char *shown = str_escape(name, 64);
+
+		err_set(err, ERR_USAGE, "run on %s: there is no such runner", shown);
+		return err_mend(err, "--on container, --on vm or --on all");
+	}
+	chosen->runners[chosen->count++] = runner;
+	chosen->forms |= runner->forms;
+	return 0;
+}
+
+/* `all` is what the spec's `on` names, else both. */
+static int choose(const struct cli *cli, const struct spec *spec, struct chosen *ret,
 		  struct err *err)
 {
-	const char *name = cli->on ? cli->on : words[spec->on[0]];
-
-	*ret = runner_find(name);
-	if (*ret)
-		return 0;
-	err_set(err, ERR_USAGE, "run on %s: this duet has no such runner", name);
-	return err_mend(err, "--on container");
+	if (!cli->on)
+		return add_runner(ret, words[spec->on[0]], err);
+	if (strcmp(cli->on, "all"))
+		return add_runner(ret, cli->on, err);
+	for (size_t i = 0; i < (spec->on_is_given ? spec->on_count : SPEC_RUNNER_COUNT); i++)
+		if (add_runner(ret, words[spec->on_is_given ? spec->on[i] : i], err) < 0)
+			return -1;
+	return 0;
 }
 
 static int run_job(const struct cli *cli, struct session *session, const struct runner *runner,
@@ -36,6 +65,7 @@ static int run_job(const struct cli *cli, struct session *session, const struct 
 	if (job_make(&job, &session->spec, rootfs, command.count ? &command : NULL, cli->tty,
 		     err) < 0)
 		return -1;
+	job.no_stdin = cli->on && !strcmp(cli->on, "all");
 	if (cli->explain) {
 		_cleanup_free_ char *text = NULL;
 
@@ -53,29 +83,76 @@ static int run_job(const struct cli *cli, struct session *session, const struct 
 	return result;
 }
 
-int cmd_run(const struct cli *cli, int *ret_code, struct err *err)
+/* One after the other; the first code that is not 0 is the call's. */
+static int run_all(const struct cli *cli, struct session *session, const struct chosen *chosen,
+		   const struct rootfs *rootfs, int *ret_code, struct err *err)
 {
-	_cleanup_free_ struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
-	const struct runner *runner = NULL;
-	struct session session = { 0 };
-	int result;
+	*ret_code = 0;
+	for (size_t i = 0; i < chosen->count; i++) {
+		int code;
+
+		if (chosen->count > 1)
+			log_note("on %s", chosen->runners[i]->name);
+		/* the runner before has let go of it */
+		if (i > 0 && store_lock_shared(&session->store, err) < 0)
+			return -1;
+		if (run_job(cli, session, chosen->runners[i], rootfs, &code, err) < 0)
+			return chosen->count > 1 ? err_wrap(err, "on %s", chosen->runners[i]->name)
+						 : -1;
+		if (*ret_code == 0)
+			*ret_code = code;
+	}
+	return 0;
+}
+
+/* Several runners cannot share one standard input: what is there would be lost to the second. */
+static int check_stdin(struct err *err)
+{
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct stat st;
+	char byte;
+
+	if (fstat(STDIN_FILENO, &st) < 0 || isatty(STDIN_FILENO) || poll(&in, 1, 0) != 1 ||
+	    !(in.revents & POLLIN) || read(STDIN_FILENO, &byte, 1) <= 0)
+		return 0;
+	err_set(err, ERR_USAGE, "run --on all: standard input is not empty");
+	return err_mend(err, "end the line with </dev/null, or name one runner");
+}
+
+static int check_line(const struct cli *cli, struct err *err)
+{
+	bool all = cli->on && !strcmp(cli->on, "all");
 
 	if (cli->rest_count && !cli->has_separator) {
 		err_set(err, ERR_USAGE, "run: unexpected word `%s`", cli->rest[0]);
 		return err_mend(err, "a command stands behind `--`: duet run -- %s", cli->rest[0]);
 	}
+	if (cli->tty && all)
+		return err_set(err, ERR_USAGE, "run -t --on all: several jobs cannot share a terminal");
 	if (cli->tty && !isatty(STDIN_FILENO))
 		return err_set(err, ERR_USAGE, "run -t: standard input is not a terminal");
+	return all && !cli->explain ? check_stdin(err) : 0;
+}
+
+int cmd_run(const struct cli *cli, int *ret_code, struct err *err)
+{
+	_cleanup_free_ struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
+	struct session session = { 0 };
+	struct chosen chosen = { 0 };
+	int result;
+
+	if (check_line(cli, err) < 0)
+		return -1;
 	result = session_open(&session, cli, err);
 	if (result == 0)
-		result = choose(cli, &session.spec, &runner, err);
+		result = choose(cli, &session.spec, &chosen, err);
 	if (result == 0) {
-		struct build build = { &session.store, &session.spec, &session.plan, ROOTFS_TREES };
+		struct build build = { &session.store, &session.spec, &session.plan, chosen.forms };
 
 		result = builders_build(&build, rootfs, err);
 	}
 	if (result == 0) {
-		result = run_job(cli, &session, runner, rootfs, ret_code, err);
+		result = run_all(cli, &session, &chosen, rootfs, ret_code, err);
 		rootfs_done(rootfs);
 	}
 	session_done(&session);

@@ -37,6 +37,7 @@ enum err_code {
 	ERR_JOB_NOT_EXEC,	/* job.not-executable: exit code 126 */
 	ERR_JOB_TIMEOUT,	/* job.timeout: exit code 124 */
 	ERR_JOB_USER,		/* job.user: no such user or group in the image */
+	ERR_VM,			/* vm.start: the guest or its QEMU did not come up */
 	ERR_CODE_END
 };
 

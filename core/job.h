@@ -68,6 +68,7 @@ struct job {
 	char *hostname;
 	uint32_t umask;			/* 0022 */
 	bool tty;
+	bool no_stdin;			/* it gets /dev/null, not the caller's standard input */
 	bool read_only;			/* the root file system */
 	enum network_kind network;
 	struct mount *mounts;		/* owned array, in the order in which they are made */

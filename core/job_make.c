@@ -66,6 +66,7 @@ static int make(struct job *job, const struct spec *spec, const struct process *
 			    target->capabilities_add;
 	job->seccomp = target->seccomp;
 	job->writes = target->writes;
+	job->vm = target->vm.machine;
 	return 0;
 }
 

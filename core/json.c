@@ -97,3 +97,20 @@ char *json_out_finish(struct json_out *out)
 	*out = (struct json_out){ 0 };
 	return text.text;
 }
+
+bool json_look(const char *text, size_t size, const char *path, char **ret)
+{
+	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL), *at = root;
+
+	while (at && *path) {
+		_cleanup_free_ char *key = xstrndup(path, strcspn(path, "."));
+
+		at = json_object_get(at, key);
+		path += strlen(key);
+		path += *path == '.';
+	}
+	if (at && ret)
+		*ret = json_string_value(at) ? xstrdup(json_string_value(at)) : NULL;
+	json_decref(root);
+	return at != NULL;
+}

@@ -6,6 +6,7 @@
 #define DUET_CORE_JSON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/mem.h"
@@ -32,5 +33,11 @@ void json_out_texts(struct json_out *out, const char *key, const struct strv *va
 void json_out_members(struct json_out *out, const char *text);
 /* The whole, indented by two blanks, with a newline behind it. Owned. Releases `out`. */
 char *json_out_finish(struct json_out *out);
+
+/*
+ * Looks into a JSON text of others (strict: no duplicate keys, UTF-8): is there a member at `path`,
+ * keys parted by dots ("error.desc")? *ret: its text when it is one, else NULL; owned; may be NULL.
+ */
+bool json_look(const char *text, size_t size, const char *path, char **ret);
 
 #endif

@@ -91,6 +91,7 @@ struct spec {
 	struct process config;	/* image.config */
 	enum spec_runner on[SPEC_RUNNER_COUNT];
 	size_t on_count;	/* at least 1 */
+	bool on_is_given;	/* the spec has the key */
 	struct target target;
 };
 

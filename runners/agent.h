@@ -10,6 +10,17 @@
 
 #include "core/err.h"
 #include "core/job.h"
+#include "core/str.h"
+
+#define AGENT_WATCHES_MAX 3
+
+/* Something else of the instance that is to be read while the job runs: a console, a monitor. */
+struct agent_watch {
+	int fd;			/* borrowed; -1: none */
+	/* Called when it is readable or its end is closed; false: it is not looked at any more. */
+	bool (*ready)(void *data);
+	void *data;
+};
 
 struct agent_run {
 	int channel;		/* borrowed; a stream socket to duet-init */
@@ -17,11 +28,26 @@ struct agent_run {
 	int peer_death;		/* borrowed; readable when the instance is gone (a pidfd), or -1 */
 	uint64_t hello_ms;	/* how long to wait for the first HELLO */
 	/*
-	 * The channel loses nothing (a socketpair): WELCOME and START are sent at once, without waiting
-	 * for HELLO, which saves a round trip.
+	 * The channel loses nothing (a socketpair), or the peer has said HELLO long ago (a saved state):
+	 * WELCOME and START are sent at once, without waiting for HELLO, which saves a round trip.
 	 */
 	bool eager;
+	/*
+	 * For a guest: makes the payload of SETUP (its nonce is put in by the agent), sent between
+	 * WELCOME and START. NULL: none.
+	 */
+	void (*setup)(void *data, struct str *out);
+	void *setup_data;
+	struct agent_watch watches[AGENT_WATCHES_MAX];
+	size_t watch_count;
+	bool *heard;		/* set to true once the peer has said anything; may be NULL */
 };
+
+/*
+ * Waits for the peer's first HELLO, answers nothing, and calls the watches meanwhile: the guest of a
+ * saved state to be is ready. ERR_AGENT when it does not come in time or the channel closes.
+ */
+int agent_wait_hello(const struct agent_run *run, struct err *err);
 
 /*
  * Runs `job` as session 0 and returns when its exit status is acknowledged. Signals HUP, INT, QUIT,

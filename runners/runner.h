@@ -14,6 +14,7 @@
 
 struct runner {
 	const char *name;	/* "container", "vm" */
+	unsigned int forms;	/* ROOTFS_*: what it needs of a rootfs */
 	/*
 	 * Runs the job with the caller's standard streams; forwards signals; returns 0 and the exit
 	 * code as a shell has it (128 + n for signal n, 124 for a time-out). ERR_JOB_* where the job

@@ -3,8 +3,9 @@
 
 #include "runners/container/container.h"
 #include "runners/runner.h"
+#include "runners/vm/vm.h"
 
-const struct runner *const runners[] = { &container_runner, NULL };
+const struct runner *const runners[] = { &container_runner, &vm_runner, NULL };
 
 const struct runner *runner_find(const char *name)
 {

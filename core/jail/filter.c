@@ -16,6 +16,7 @@ static const struct filter filters[FILTER_COUNT] = {
     [FILTER_JOB_SINGLE] = {"job-single", job_single_code, ARRAY_SIZE(job_single_code)},
     [FILTER_UNPACK] = {"unpack", unpack_code, ARRAY_SIZE(unpack_code)},
     [FILTER_FETCH] = {"fetch", fetch_code, ARRAY_SIZE(fetch_code)},
+    [FILTER_QEMU] = {"qemu", qemu_code, ARRAY_SIZE(qemu_code)},
 };
 
 const struct filter *filter_get(enum filter_kind kind)

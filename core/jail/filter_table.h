@@ -288,6 +288,29 @@ static const struct filter_guard fetch_guards[] = {
 	{ NULL },
 };
 
+/*
+ * QEMU, on top of its own -sandbox: it is assumed lost to its guest. It has threads and files that it
+ * was given; it starts nothing, opens no network, looks at no other process. execve stays, since the
+ * filter is there before QEMU is: what could be started in its jail has no more rights than QEMU.
+ */
+static const struct filter_calls qemu_calls[] = {
+	{ EPERM, "fork vfork ptrace process_vm_readv process_vm_writev" },
+	{ EPERM, "chroot capset setfsgid setfsuid setgid setgroups setregid setresgid "
+		 "setresuid setreuid setuid mknod mknodat" },
+	{ 0, NULL },
+};
+
+static const struct filter_guard qemu_guards[] = {
+	{ "clone", CLONE_FLAGS_ARGUMENT, GUARD_ONLY, EPERM,
+	  FLAGS_NEW_NAMESPACE | CLONE_THREAD | CLONE_VM, 1, { CLONE_THREAD | CLONE_VM } },
+	{ "unshare", 0, GUARD_ONLY, EPERM, FLAGS_NEW_NAMESPACE | 0x80, 1, { 0 } },
+	{ "socket", 0, GUARD_ONLY, EPERM, ALL_BITS, 1, { AF_UNIX } },
+	{ "ioctl", 1, GUARD_DENY, EPERM, ALL_BITS, 2, { TIOCSTI, 0x541C } },
+	{ "personality", 0, GUARD_ONLY, EPERM, ALL_BITS, 5,
+	  { 0x0, 0x8, 0x20000, 0x20008, 0xffffffff } },
+	{ NULL },
+};
+
 static const struct filter_profile profiles[] = {
 	{ "job", ENOSYS, ENOSYS, { job_calls }, { job_guards } },
 	{ "job_single", ENOSYS, ENOSYS,
@@ -296,6 +319,7 @@ static const struct filter_profile profiles[] = {
 	  { worker_calls, unpack_calls }, { worker_guards, unpack_guards } },
 	{ "fetch", KILL, KILL,
 	  { worker_calls, fetch_calls }, { worker_guards, fetch_guards } },
+	{ "qemu", ENOSYS, KILL, { qemu_calls, job_calls }, { qemu_guards } },
 };
 
 #endif

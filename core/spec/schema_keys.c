@@ -7,6 +7,8 @@ static const char *const source_words[] = { "scratch", NULL };
 static const char *const runner_words[] = { "container", "vm", NULL };
 static const char *const network_words[] = { "none", NULL };
 static const char *const seccomp_words[] = { "default", "unconfined", NULL };
+static const char *const accel_words[] = { "auto", "kvm", "tcg", NULL };
+static const char *const snapshot_words[] = { "auto", "off", NULL };
 static const char *const writes_words[] = { "memory", "disk", NULL };
 
 const struct schema_key schema_keys[] = {
@@ -93,6 +95,9 @@ const struct schema_key schema_keys[] = {
 	{ "target", "container", SCHEMA_NONE, SCHEMA_ONE, "container",
 	  .help = "What concerns the container runner only." },
 
+	{ "target", "vm", SCHEMA_NONE, SCHEMA_ONE, "vm",
+	  .help = "What concerns the VM runner only." },
+
 	{ "mount.bind", "bind", SCHEMA_HOST_PATH, SCHEMA_ONE, .required = true, .expands = true,
 	  .help = "A file or folder of the host." },
 	{ "mount.bind", "to", SCHEMA_INSIDE, SCHEMA_ONE, .required = true, .expands = true,
@@ -118,5 +123,21 @@ const struct schema_key schema_keys[] = {
 	  .help = "Given on top of the default set, also after `drop`." },
 	{ "capabilities", "drop", SCHEMA_CAPABILITY, SCHEMA_LIST,
 	  .help = "Taken from the default set; ALL is every one." },
+
+	{ "vm", "memory", SCHEMA_SIZE, SCHEMA_ONE, .min = 64ull << 20, .max = 1ull << 42,
+	  .fallback = "512M", .help = "Memory of the guest, in whole MiB." },
+	{ "vm", "cpus", SCHEMA_NUMBER, SCHEMA_ONE, .min = 1, .max = 255, .fallback = "1",
+	  .help = "Processors of the guest." },
+	{ "vm", "kernel", SCHEMA_KERNEL, SCHEMA_ONE, .fallback = "auto",
+	  .help = "auto (the image's own where it will do, else Debian's), debian, host, or the path "
+		  "of a kernel's file." },
+	{ "vm", "accel", SCHEMA_WORD, SCHEMA_ONE, .words = accel_words, .fallback = "auto",
+	  .help = "kvm, tcg (emulated), or auto: KVM where it runs a guest, else TCG, and says so." },
+	{ "vm", "root_size", SCHEMA_SIZE, SCHEMA_ONE, .min = 16ull << 20, .max = 1ull << 40,
+	  .fallback = "in memory",
+	  .help = "Size of a scratch disk for what the job writes to its root, until it ends." },
+	{ "vm", "snapshot", SCHEMA_WORD, SCHEMA_ONE, .words = snapshot_words, .fallback = "auto",
+	  .help = "auto starts an emulated guest from a saved state, made at the first start; off "
+		  "boots it each time." },
 	{ 0 }
 };

@@ -103,6 +103,12 @@ static bool check_capability(const char *text)
 	return !strcmp(text, "ALL") || caps_parse(text, &bit);
 }
 
+static bool check_kernel(const char *text)
+{
+	return !strcmp(text, "auto") || !strcmp(text, "debian") || !strcmp(text, "host") ||
+	       text[0] == '/' || !strncmp(text, "./", 2) || !strncmp(text, "../", 3);
+}
+
 static const struct schema_value values[SCHEMA_TYPE_COUNT] = {
 	[SCHEMA_NONE] = { "nothing", NULL, NULL, "{\"not\": {}}" },
 	[SCHEMA_TEXT] = { "text", NULL, NULL,
@@ -159,6 +165,10 @@ static const struct schema_value values[SCHEMA_TYPE_COUNT] = {
 	[SCHEMA_CAPABILITY] = { "a capability such as NET_RAW", check_capability,
 				"capabilities(7) lists them",
 				"{\"type\": \"string\", \"pattern\": \"^[A-Za-z_]+$\"}" },
+	[SCHEMA_KERNEL] = { "auto, debian, host or a path", check_kernel,
+			    "a path begins with / or ./",
+			    "{\"type\": \"string\","
+			    " \"pattern\": \"^(auto|debian|host|[.]{0,2}/.*)$\"}" },
 };
 
 const struct schema_value *schema_value(enum schema_type type)

@@ -38,6 +38,7 @@ static void target_done(struct target *target)
 {
 	process_done(&target->process);
 	free(target->hostname);
+	free(target->vm.kernel_path);
 	for (size_t i = 0; i < target->mount_count; i++)
 		mount_done(&target->mounts[i]);
 	free(target->mounts);
@@ -180,6 +181,7 @@ static int read_on(struct spec_reader *r, const struct yaml_node *node, struct s
 		ret->on[ret->on_count++] = SPEC_RUNNER_CONTAINER;
 		return 0;
 	}
+	ret->on_is_given = true;
 	if (node->kind == YAML_TEXT)
 		return add_runner(r, node, ret);
 	for (size_t i = 0; i < node->count; i++)
@@ -213,6 +215,7 @@ int spec_parse(struct spec *ret, const char *file, const char *dir, const char *
 	struct spec_reader r = { .file = file, .dir = dir, .lookup = lookup, .err = err };
 	const struct yaml_node *target;
 
+	spec.target.vm.machine = spec_machine_default;
 	if (yaml_parse(&root, file, text, size, &limits, err) < 0) {
 		if (err->code == ERR_SPEC_MISSING)
 			err_mend(err, "a spec begins with the line: duet: 1");

@@ -81,6 +81,50 @@ static int read_container(struct spec_reader *r, const struct yaml_node *map, st
 	return read_capabilities(r, yaml_get(capabilities, "drop"), true, &ret->capabilities_drop);
 }
 
+#define VM_MEMORY_UNIT (1ull << 20)
+
+const struct job_vm spec_machine_default = {
+	.memory_bytes = 512ull << 20, .cpus = 1, .snapshot = true,
+};
+
+static int read_kernel(struct spec_reader *r, const struct yaml_node *node, struct spec_vm *ret)
+{
+	if (!node || !strcmp(node->text, "auto"))
+		return 0;
+	if (!strcmp(node->text, "debian") || !strcmp(node->text, "host")) {
+		ret->kernel = node->text[0] == 'd' ? KERNEL_DEBIAN : KERNEL_HOST;
+		return 0;
+	}
+	ret->kernel = KERNEL_PATH;
+	return spec_host_path(r, schema_find("vm", "kernel"), node, node->text,
+			      &ret->kernel_path);
+}
+
+static int read_vm(struct spec_reader *r, const struct yaml_node *map, struct spec_vm *ret)
+{
+	const struct yaml_node *memory = yaml_get(map, "memory"), *cpus = yaml_get(map, "cpus");
+	const struct yaml_node *accel = yaml_get(map, "accel"), *root = yaml_get(map, "root_size");
+	const struct yaml_node *snapshot = yaml_get(map, "snapshot");
+	struct job_vm *machine = &ret->machine;
+	uint64_t count = machine->cpus;
+
+	if (memory)
+		parse_size(memory->text, &machine->memory_bytes);
+	if (machine->memory_bytes % VM_MEMORY_UNIT)
+		return place_fail(r->err, r->file, memory->place, ERR_SPEC_VALUE,
+				  "memory: %s is no whole number of MiB", memory->text);
+	if (cpus)
+		parse_u64(cpus->text, &count);
+	machine->cpus = (uint32_t)count;
+	if (accel && strcmp(accel->text, "auto"))
+		machine->accel = !strcmp(accel->text, "kvm") ? ACCEL_KVM : ACCEL_TCG;
+	if (root)
+		parse_size(root->text, &machine->root_bytes);
+	machine->root_bytes &= ~(VM_MEMORY_UNIT - 1);
+	machine->snapshot = !snapshot || strcmp(snapshot->text, "off");
+	return read_kernel(r, yaml_get(map, "kernel"), ret);
+}
+
 int spec_read_target(struct spec_reader *r, const struct yaml_node *map, struct target *ret)
 {
 	const struct yaml_node *mounts = yaml_get(map, "mounts");
@@ -97,5 +141,7 @@ int spec_read_target(struct spec_reader *r, const struct yaml_node *map, struct 
 		return -1;
 	if (mounts && spec_read_mounts(r, mounts, ret) < 0)
 		return -1;
-	return read_container(r, yaml_get(map, "container"), ret);
+	if (read_container(r, yaml_get(map, "container"), ret) < 0)
+		return -1;
+	return read_vm(r, yaml_get(map, "vm"), &ret->vm);
 }

@@ -41,6 +41,9 @@ int spec_env_files(struct spec_reader *r, const struct yaml_node *target, struct
 void spec_argv(const struct yaml_node *node, struct strv *ret);
 bool spec_is_true(const struct yaml_node *node);
 
+/* The guest that nobody asked anything of: 512 MiB, one processor. */
+extern const struct job_vm spec_machine_default;
+
 /* The parts of the file. */
 int spec_read_target(struct spec_reader *r, const struct yaml_node *map, struct target *ret);
 int spec_read_mounts(struct spec_reader *r, const struct yaml_node *list, struct target *ret);

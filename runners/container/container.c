@@ -30,6 +30,7 @@
 #include "core/jail/caps.h"
 #include "core/jail/filter.h"
 #include "core/jail/jail.h"
+#include "core/jail/mount.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/proc.h"
@@ -243,33 +244,12 @@ static void drop_upper(struct container *container, struct store *store)
 	err_done(&err);
 }
 
-/* Puts the child's own words in the place of "duet-init ended", when there are any. */
-static void take_report(int fd, struct err *err)
-{
-	char text[4096];
-	ssize_t got;
-	size_t used = 0;
-	int code;
-
-	while (used < sizeof(text) - 1 &&
-	       (got = read(fd, text + used, sizeof(text) - 1 - used)) > 0)
-		used += (size_t)got;
-	text[used] = '\0';
-	if (used <= sizeof(code))
-		return;
-	memcpy(&code, text, sizeof(code));
-	err_set(err, code, "%s", text + sizeof(code));
-	used -= sizeof(code) + strlen(text + sizeof(code)) + 1;
-	if (used > 1 && used < sizeof(text))
-		err_mend(err, "%s", text + sizeof(code) + strlen(text + sizeof(code)) + 1);
-}
-
 static int talk(struct container *container, struct jail *jail, int channel, int report,
 		int *ret_code, struct err *err)
 {
 	struct agent_run run = {
 		.channel = channel,
-		.in = STDIN_FILENO,
+		.in = container->job->no_stdin ? -1 : STDIN_FILENO,
 		.out = STDOUT_FILENO,
 		.errors = STDERR_FILENO,
 		.peer_death = jail->pidfd,
@@ -280,7 +260,7 @@ static int talk(struct container *container, struct jail *jail, int channel, int
 
 	jail_kill(jail);
 	if (result < 0 && err->code == ERR_AGENT)
-		take_report(report, err);
+		jail_take_report(report, err);
 	return result;
 }
 
@@ -396,6 +376,7 @@ static int container_explain(struct store *store, const struct rootfs *rootfs,
 
 const struct runner container_runner = {
 	.name = "container",
+	.forms = ROOTFS_TREES,
 	.run = container_run,
 	.explain = container_explain,
 };

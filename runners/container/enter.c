@@ -34,6 +34,7 @@
 #include "core/fs.h"
 #include "core/jail/caps.h"
 #include "core/jail/filter.h"
+#include "core/jail/mount.h"
 #include "core/mem.h"
 #include "core/str.h"
 #include "runners/container/container.h"
@@ -41,11 +42,8 @@
 /* <sys/mount.h> of glibc 2.36 and <linux/mount.h> cannot be included together */
 int mount(const char *source, const char *target, const char *type, unsigned long flags,
 	  const void *data);
-int umount2(const char *target, int flags);
-#define MNT_DETACH 2
 
 #define CHANNEL_FD 3		/* where duet-init expects the agent */
-#define EXIT_REPORTED 125
 
 /* What starting a job takes, besides what the job itself may have. */
 #define INIT_CAPABILITIES ((1ull << 0 /* CHOWN */) | (1ull << 5 /* KILL */) | \
@@ -54,67 +52,21 @@ int umount2(const char *target, int flags);
 
 static int report(const struct container *container, struct err *err)
 {
-	int code = err->code;
-
-	(void)!write(container->report, &code, sizeof(code));
-	(void)!write(container->report, err->msg, strlen(err->msg) + 1);
-	if (err->mend)
-		(void)!write(container->report, err->mend, strlen(err->mend) + 1);
-	err_done(err);
-	return EXIT_REPORTED;
-}
-
-static int open_clone(const char *path, unsigned int flags)
-{
-	return (int)syscall(SYS_open_tree, AT_FDCWD, path,
-			    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
-}
-
-static int attach(int tree, int target)
-{
-	return (int)syscall(SYS_move_mount, tree, "", target, "",
-			    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	return jail_report(container->report, err);
 }
 
 /* ---- before ---------------------------------------------------------------------------------- */
 
-/*
- * The same folder as `fd`, but through a mount of this namespace: an overlay takes no other
- * (the kernel's clone_private_mount). Found by its path and compared by inode.
- */
-static int open_again(int fd, struct err *err)
-{
-	char link[40], path[4096];
-	struct stat want, got;
-	ssize_t length;
-	int again;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	length = readlink(link, path, sizeof(path) - 1);
-	if (length < 0)
-		return err_sys(err, errno, "read %s", link);
-	path[length] = '\0';
-	again = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (again < 0)
-		return err_sys(err, errno, "open layer %s", path);
-	if (fstat(fd, &want) < 0 || fstat(again, &got) < 0 || want.st_dev != got.st_dev ||
-	    want.st_ino != got.st_ino) {
-		close(again);
-		return err_set(err, ERR_CONTAINER, "open layer %s: it was replaced meanwhile", path);
-	}
-	return again;
-}
-
 static int open_sources(struct container *container, struct err *err)
 {
 	if (container->upper >= 0) {
-		container->upper = open_again(container->upper, err);
-		container->work = container->upper < 0 ? -1 : open_again(container->work, err);
+		container->upper = mount_find(container->upper, "folder", err);
+		container->work = container->upper < 0 ? -1 : mount_find(container->work, "folder", err);
 		if (container->work < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < container->rootfs->layer_count; i++) {
-		container->layers[i] = open_again(container->rootfs->layers[i].tree, err);
+		container->layers[i] = mount_find(container->rootfs->layers[i].tree, "layer", err);
 		if (container->layers[i] < 0)
 			return -1;
 	}
@@ -123,7 +75,7 @@ static int open_sources(struct container *container, struct err *err)
 
 		if (mount->kind != MOUNT_BIND || container->binds[i] >= 0)
 			continue;
-		container->binds[i] = open_clone(mount->source, AT_RECURSIVE);
+		container->binds[i] = mount_clone(mount->source, AT_RECURSIVE);
 		if (container->binds[i] < 0) {
 			err_sys_as(err, ERR_CONTAINER, errno, "mount %s", mount->source);
 			return err_mend(err, "the source of a mount must exist and be readable");
@@ -218,7 +170,7 @@ static int mount_fs(int root, const struct mount_op *op, struct err *err)
 static int mount_device(int root, const struct mount_op *op, struct err *err)
 {
 	_cleanup_close_ int target = open_target(root, op->target, false, err);
-	_cleanup_close_ int source = target < 0 ? -1 : open_clone(op->source, 0);
+	_cleanup_close_ int source = target < 0 ? -1 : mount_clone(op->source, 0);
 	struct stat st;
 
 	if (target < 0)
@@ -227,7 +179,7 @@ static int mount_device(int root, const struct mount_op *op, struct err *err)
 		return err_sys_as(err, ERR_HOST, errno, "open %s", op->source);
 	if (!S_ISCHR(st.st_mode) || (major(st.st_rdev) != 1 && major(st.st_rdev) != 5))
 		return err_set(err, ERR_HOST, "open %s: not the device of that name", op->source);
-	if (attach(source, target) < 0)
+	if (mount_attach(source, target) < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "mount on %s", op->target);
 	return 0;
 }
@@ -257,7 +209,7 @@ static int mount_bind(const struct container *container, int root, const struct 
 	target = open_target(root, op->target, S_ISDIR(st.st_mode), err);
 	if (target < 0)
 		return -1;
-	if (attach(source, target) < 0)
+	if (mount_attach(source, target) < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "mount %s on %s", op->source,
 				  op->target);
 	/* `source` is the mounted tree now; flags that the host locked on it must stay */
@@ -313,8 +265,7 @@ static int mount_below(const struct container *container, int root, struct err *
 
 static int enter_root(int root, struct err *err)
 {
-	if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
-	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+	if (mount_pivot(root) < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "pivot_root");
 	return 0;
 }

@@ -6,7 +6,8 @@
  * Namespaces and rights in a container: it runs inside all of them, as uid 0 of the user namespace,
  * under the job's filter, with the job's capabilities and those that starting a job takes
  * (SETUID, SETGID, SETPCAP, CHOWN, KILL). It opens nothing of the host: the channel is the only
- * descriptor that it is given.
+ * descriptor that it is given. In a guest (guest.c, root.c) it is root with all rights, and makes the
+ * job's root itself.
  */
 #include "runners/init/init.h"
 
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -30,6 +32,8 @@ static struct init state;
 _Noreturn void init_end(int code)
 {
 	kill(-1, SIGKILL);
+	if (state.guest)
+		reboot(RB_AUTOBOOT);
 	_exit(code);
 }
 
@@ -148,7 +152,12 @@ static void take_frame(struct init *init, const struct proto_head *head, const u
 	case PROTO_WELCOME:
 		take_welcome(init, head, payload);
 		return;
+	case PROTO_SETUP:
+		root_setup(init, payload, head->length);
+		return;
 	case PROTO_START:
+		if (init->broken)
+			return;
 		job_start(init, head->session, payload, head->length);
 		return;
 	case PROTO_DATA:
@@ -371,7 +380,7 @@ static void move_streams(struct init *init, bool *sending)
 	}
 }
 
-static void start(struct init *init)
+static void start(struct init *init, bool guest)
 {
 	sigset_t child;
 
@@ -381,7 +390,8 @@ static void start(struct init *init)
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
-	init->channel = CHANNEL_FD;
+	init->guest = guest;
+	init->channel = guest ? guest_start() : CHANNEL_FD;
 	init->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (init->signals < 0 || fcntl(init->channel, F_SETFD, FD_CLOEXEC) < 0 ||
 	    fcntl(init->channel, F_SETFL, O_NONBLOCK) < 0)
@@ -390,12 +400,13 @@ static void start(struct init *init)
 		init->sessions[i].in.fd = -1;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct init *init = &state;
 	bool sending, channel, signals;
 
-	start(init);
+	/* the kernel of a guest calls it by its place in the initramfs */
+	start(init, argc > 0 && !strcmp(argv[0], "/init"));
 	send_hello(init);
 	for (;;) {
 		sending = !channel_flush(init);

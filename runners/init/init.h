@@ -40,6 +40,8 @@ struct session {
 
 struct init {
 	int channel;
+	bool guest;		/* of a VM, not of a container */
+	bool broken;		/* SETUP failed: nothing can be started */
 	int signals;		/* signalfd of SIGCHLD */
 	uint8_t nonce[16];
 	bool welcomed;
@@ -67,7 +69,17 @@ void channel_read(struct init *init,
 bool channel_flush(struct init *init);
 bool channel_has_room(const struct init *init);
 
-/* Ends everything: PID 1 of a container exits, a guest powers off. */
+/* guest.c: from the kernel to the channel of a guest; returns it. Ends the guest when it cannot. */
+int guest_start(void);
+/* Loads the modules of a feature (core/rootfs.h lists them); 0, or -1 with errno. */
+int guest_load(const char *feature);
+/* Ends the guest; the reason goes to the console with errno's text behind it. */
+_Noreturn void guest_fail(const char *what);
+
+/* root.c: the root that SETUP describes; answers FAILED when it cannot be made. */
+void root_setup(struct init *init, const uint8_t *payload, size_t length);
+
+/* Ends everything: PID 1 of a container exits, a guest restarts, which ends its machine. */
 _Noreturn void init_end(int code);
 
 #endif

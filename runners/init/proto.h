@@ -9,8 +9,10 @@
  *	init                                host
  *	  HELLO(version, nonce 0)  ---->         sent again every 100 ms until WELCOME arrives
  *	                           <----  WELCOME(version, nonce)
- *	                           <----  START(session 0, job)      over a socketpair WELCOME and
- *	                                         START may be sent before HELLO has come
+ *	                           <----  SETUP(root)            to a guest only: its disks and mounts
+ *	                           <----  START(session 0, job)      over a socketpair and to a
+ *	                                         guest restored from a saved state, which has said
+ *	                                         HELLO long ago, all three are sent at once
  *	  STARTED or FAILED        ---->
  *	  DATA / EOF               <--->  DATA / EOF     within the credit of each stream
  *	  CREDIT                   <--->  CREDIT
@@ -27,7 +29,7 @@
 
 #include <stdint.h>
 
-#define PROTO_VERSION 1
+#define PROTO_VERSION 2
 #define PROTO_PAYLOAD_MAX 65536		/* bytes of one frame's payload */
 #define PROTO_WINDOW 262144		/* bytes of credit of a stream at its start */
 #define PROTO_SESSIONS_MAX 8		/* the job (0) and what exec adds */
@@ -37,6 +39,7 @@
 enum proto_type {
 	PROTO_HELLO = 1,	/* init: struct proto_hello */
 	PROTO_WELCOME,		/* host: struct proto_hello */
+	PROTO_SETUP,		/* host: struct proto_setup, its operations and strings */
 	PROTO_START,		/* host: struct proto_start and its strings */
 	PROTO_STARTED,		/* init: nothing */
 	PROTO_FAILED,		/* init: struct proto_failed and text; the session is over */
@@ -65,6 +68,45 @@ struct proto_hello {
 	uint32_t zero;
 	uint8_t nonce[16];	/* in WELCOME chosen by the host; START and EXIT carry it back */
 };
+
+/* One mount operation, as runners/mounts.h lists them. */
+enum proto_mount {
+	PROTO_MOUNT_FS,		/* a new instance of file system `source` with `options` and `flags` */
+	PROTO_MOUNT_DEVICE,	/* the character device that `source` names: "1:3" */
+	PROTO_MOUNT_LINK,	/* a symbolic link to `source` */
+	PROTO_MOUNT_FILE,	/* a file with the text `source`, where the image has none */
+	PROTO_MOUNT_SYSCTL,	/* `source` is written into the file */
+	PROTO_MOUNT_MASK,	/* hidden where it exists */
+	PROTO_MOUNT_READ_ONLY,	/* made read-only where it exists */
+	PROTO_MOUNT_END
+};
+
+struct proto_mount_op {
+	uint32_t kind;		/* enum proto_mount */
+	uint32_t flags;		/* MS_* of Linux */
+};
+
+#define PROTO_SETUP_SCRATCH 1u		/* the disk behind the layers takes what the job writes */
+
+/*
+ * Followed by: op_count struct proto_mount_op; then strings, each ended by NUL: the host name, and for
+ * each operation target, source, options ("" where there is none). Disks are virtio-blk devices in
+ * the order of the machine: `disks` layers, lowest first, then the scratch disk. What it asks for is
+ * done in order; a failure is answered by FAILED, and START is then ignored.
+ */
+struct proto_setup {
+	uint8_t nonce[16];
+	uint64_t realtime_ns;	/* since 1970 */
+	uint8_t seed[64];	/* for the random generator */
+	uint32_t flags;		/* PROTO_SETUP_* */
+	uint32_t disks;
+	uint32_t op_count;
+	uint32_t strings_length;
+};
+
+#define PROTO_PORT_NAME "duet.agent"	/* of the virtio-serial port in a guest */
+#define PROTO_DISKS_MAX 8
+#define PROTO_CONSOLE_MARK "duet-init: "	/* a line of the console that begins so says why it ended */
 
 #define PROTO_START_TTY 1u
 #define PROTO_START_STDIN 2u		/* stdin will come as DATA; without it: /dev/null */

@@ -1,0 +1,112 @@
+/* A guest's console: see console.h. */
+#include "runners/vm/console.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "core/str.h"
+#include "runners/init/proto.h"
+
+#define CHUNK 4096
+#define LINE_SHOWN 200
+
+void console_init(struct console *console, int fd)
+{
+	console->fd = fd;
+	console->used = 0;
+	console->text[0] = '\0';
+}
+
+bool console_read(struct console *console)
+{
+	char chunk[CHUNK];
+	ssize_t got;
+
+	while (console->fd >= 0 && (got = read(console->fd, chunk, sizeof(chunk))) != 0) {
+		size_t size = (size_t)got, over;
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 && errno == EAGAIN)
+			return true;
+		if (got < 0)
+			break;
+		for (size_t i = 0; i < size; i++)
+			if (chunk[i] == '\0')
+				chunk[i] = ' ';
+		over = console->used + size > CONSOLE_KEPT ? console->used + size - CONSOLE_KEPT : 0;
+		memmove(console->text, console->text + over, console->used - over);
+		console->used -= over;
+		memcpy(console->text + console->used, chunk, size);
+		console->used += size;
+		console->text[console->used] = '\0';
+	}
+	console->fd = -1;
+	return false;
+}
+
+/* From `at` to the end of its line, escaped. Owned. */
+static char *rest_of_line(const char *at)
+{
+	_cleanup_free_ char *line = xstrndup(at, strcspn(at, "\r\n"));
+
+	return str_escape(line, LINE_SHOWN);
+}
+
+bool console_out_of_memory(const char *text)
+{
+	return strstr(text, "Out of memory: Killed process") ||
+	       strstr(text, "invoked oom-killer") || strstr(text, "System is deadlocked on memory");
+}
+
+char *console_cause(const char *text, const char **ret_mend)
+{
+	static const char panic[] = "Kernel panic - not syncing: ";
+	static const char more_memory[] = "give it more with target.vm.memory";
+	const char *at;
+
+	*ret_mend = NULL;
+	at = strstr(text, PROTO_CONSOLE_MARK);
+	if (at)
+		return rest_of_line(at + strlen(PROTO_CONSOLE_MARK));
+	if (console_out_of_memory(text) || strstr(text, "Initramfs unpacking failed: write error")) {
+		*ret_mend = more_memory;
+		return xstrdup("it ran out of memory");
+	}
+	at = strstr(text, panic);
+	if (at) {
+		_cleanup_free_ char *what = rest_of_line(at + strlen(panic));
+
+		if (str_has_prefix(what, "No working init") || str_has_prefix(what, "VFS: "))
+			*ret_mend = "the kernel does not take this initramfs: "
+				    "target.vm.kernel: debian is known to";
+		return xasprintf("its kernel panicked: %s", what);
+	}
+	return NULL;
+}
+
+char *console_tail(const char *text, size_t count)
+{
+	const char *end = text + strlen(text), *at = end;
+	struct str out = { 0 };
+	size_t lines = 0;
+
+	str_add(&out, "");
+	while (at > text) {
+		/* the start of a line that is not empty */
+		if (at[-1] == '\n' && at < end && *at != '\n' && *at != '\r' && ++lines == count)
+			break;
+		at--;
+	}
+	while (at < end) {
+		size_t length = strcspn(at, "\n");
+		_cleanup_free_ char *line = rest_of_line(at);
+
+		if (*line)
+			str_addf(&out, "%s\n", line);
+		at += length + (at[length] == '\n');
+	}
+	return out.text;
+}
