@@ -1,5 +1,5 @@
 /*
- * The mounts of a container: see mounts.h. The file systems and devices are those of the OCI
+ * The mounts of an instance: see mounts.h. The file systems and devices are those of the OCI
  * runtime-spec (config-linux.md, "Default Filesystems"); what is masked and read-only is the union
  * of what docker, podman and runc hide.
  */
@@ -76,10 +76,10 @@ static struct mount_op *add(struct mount_list *list, const struct mount_op *op)
 	return new;
 }
 
-static void add_table(struct mount_list *list, const struct mount_op *ops, size_t count)
+static void add_fixed(struct mount_list *list, const struct mount_op *ops, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		add(list, &ops[i]);
+		add(list, &ops[i])->fixed = true;
 }
 
 static void add_job_mount(struct mount_list *list, const struct mount *mount, size_t number)
@@ -117,12 +117,12 @@ void mounts_plan(const struct job *job, bool single_uid, struct mount_list *ret)
 	const struct mount_op hosts_file = { MOUNT_OP_FILE, "/etc/hosts", hosts };
 	struct mount_list list = { 0 };
 
-	add_table(&list, fixed_before, ARRAY_SIZE(fixed_before));
-	add(&list, &pts);
+	add_fixed(&list, fixed_before, ARRAY_SIZE(fixed_before));
+	add_fixed(&list, &pts, 1);
 	add(&list, &hosts_file);
 	for (size_t i = 0; i < job->mount_count; i++)
 		add_job_mount(&list, &job->mounts[i], i);
-	add_table(&list, fixed_after, ARRAY_SIZE(fixed_after));
+	add_fixed(&list, fixed_after, ARRAY_SIZE(fixed_after));
 	if (job->read_only) {
 		const struct mount_op root = { MOUNT_OP_READ_ONLY, "/" };
 

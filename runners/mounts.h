@@ -1,6 +1,7 @@
 /*
- * The mounts of a container as a list: pure, so that --explain prints it and a golden test holds it.
- * enter.c carries it out in order.
+ * The mounts of an instance as a list, the same for both runners: pure, so that --explain prints it
+ * and a golden test holds it. A container's are made by container/enter.c, in order; a guest's by
+ * duet-init (init/root.c), which makes the fixed ones first.
  */
 #ifndef DUET_RUNNERS_MOUNTS_H
 #define DUET_RUNNERS_MOUNTS_H
@@ -28,6 +29,7 @@ struct mount_op {
 	char *options;		/* owned or NULL: data for the file system */
 	unsigned long flags;	/* MS_* */
 	size_t bind;		/* index into job.mounts */
+	bool fixed;		/* the same for every job and image: a guest does it before it is saved */
 };
 
 struct mount_list {

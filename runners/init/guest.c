@@ -3,7 +3,8 @@
  *
  *	1  devtmpfs, proc and sysfs in the initramfs
  *	2  the modules of `base` and `disk`, as modules/order lists them
- *	3  the virtio-serial port of the agent, found by its name; the host must be on it
+ *	3  what every root has alike (root.c)
+ *	4  the virtio-serial port of the agent, found by its name; the host must be on it
  *
  * A saved state is taken right after this, while the first HELLO waits for its answer: nothing here
  * may depend on the job, on the image or on what is random.
@@ -183,6 +184,7 @@ int guest_start(void)
 		guest_fail("load the modules of virtio");
 	if (guest_load("disk") < 0)
 		guest_fail("load the modules of the disks");
+	root_prepare();
 	for (int i = 0; fd < 0 && i < PORT_TRIES; i++) {
 		fd = open_port();
 		if (fd < 0)

@@ -76,6 +76,8 @@ int guest_load(const char *feature);
 /* Ends the guest; the reason goes to the console with errno's text behind it. */
 _Noreturn void guest_fail(const char *what);
 
+/* root.c: what every root has alike; ends the guest when it cannot. */
+void root_prepare(void);
 /* root.c: the root that SETUP describes; answers FAILED when it cannot be made. */
 void root_setup(struct init *init, const uint8_t *payload, size_t length);
 

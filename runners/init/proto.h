@@ -89,6 +89,13 @@ struct proto_mount_op {
 #define PROTO_SETUP_SCRATCH 1u		/* the disk behind the layers takes what the job writes */
 
 /*
+ * A file of the initramfs in the form of SETUP's payload; only its operations count. They are below
+ * /proc, /sys and /dev, and the same for every job: they are made before HELLO, so that a guest that
+ * starts from a saved state has them already.
+ */
+#define PROTO_FIXED_FILE "/mounts"
+
+/*
  * Followed by: op_count struct proto_mount_op; then strings, each ended by NUL: the host name, and for
  * each operation target, source, options ("" where there is none). Disks are virtio-blk devices in
  * the order of the machine: `disks` layers, lowest first, then the scratch disk. What it asks for is

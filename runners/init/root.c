@@ -1,10 +1,15 @@
 /*
- * duet-init in a guest: the job's root, as SETUP describes it.
+ * duet-init in a guest: the job's root. Before HELLO, so that a saved state has it:
+ *
+ *	0  what every root has alike: /proc, /sys, /dev with their masks, below /fixed; the file system
+ *	   in memory for what a job writes; loopback
+ *
+ * and then as SETUP describes it:
  *
  *	1  the clock and the random generator: a restored guest has those of its saved state
  *	2  the layers' disks, each an EROFS file; an overlay of them with a writable layer in memory or on
  *	   the scratch disk
- *	3  that becomes /; the initramfs has no path any more
+ *	3  what was made before is moved there, and that becomes /; the initramfs has no path any more
  *	4  mount operations in order; the image's links are followed inside the new root only
  */
 #include <errno.h>
@@ -26,6 +31,8 @@
 
 #define OPS_MAX 256
 #define PATH_ROOM 4096
+#define FIXED_ROOM 16384	/* bytes of PROTO_FIXED_FILE */
+#define FIXED "/fixed"
 
 /* A SETUP payload taken apart; the strings stay where they arrived. */
 struct setup {
@@ -109,7 +116,6 @@ static int raise_loopback(void)
 	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), result;
 
-	setup.what = "raise loopback";
 	if (fd < 0)
 		return -1;
 	result = ioctl(fd, SIOCSIFFLAGS, &request);
@@ -130,48 +136,40 @@ static int mount_layers(char *lower, size_t room)
 
 	lower[0] = '\0';
 	setup.what = "mount the layers";
-	if (make_folder("/layers") < 0)
-		return -1;
 	/* the topmost comes first in an overlay */
 	for (uint32_t i = setup.head.disks; i-- > 0;) {
 		char device[] = "/dev/vda", target[] = "/layers/0";
 
 		device[sizeof(device) - 2] += (char)i;
 		target[sizeof(target) - 2] += (char)i;
-		if (make_folder(target) < 0 ||
-		    mount(device, target, "erofs", MS_RDONLY | MS_NODEV, NULL) < 0)
+		if (mount(device, target, "erofs", MS_RDONLY | MS_NODEV, NULL) < 0)
 			return -1;
 		used += (size_t)snprintf(lower + used, room - used, "%s%s", used ? ":" : "", target);
 	}
 	return 0;
 }
 
-static int mount_writable(void)
+/* Over the file system in memory. */
+static int mount_scratch(void)
 {
 	char device[] = "/dev/vda";
 
-	if (make_folder("/writable") < 0)
-		return -1;
-	if (!(setup.head.flags & PROTO_SETUP_SCRATCH)) {
-		setup.what = "mount a file system in memory";
-		return mount("tmpfs", "/writable", "tmpfs", MS_NODEV, "mode=0755");
-	}
+	if (!(setup.head.flags & PROTO_SETUP_SCRATCH))
+		return 0;
 	setup.what = "mount the scratch disk";
 	device[sizeof(device) - 2] += (char)setup.head.disks;
-	if (guest_load("scratch") < 0)
+	if (guest_load("scratch") < 0 ||
+	    mount(device, "/writable", "ext4", MS_NODEV | MS_NOATIME, "errors=continue") < 0 ||
+	    make_folder("/writable/upper") < 0)
 		return -1;
-	return mount(device, "/writable", "ext4", MS_NODEV | MS_NOATIME, "errors=continue");
+	return make_folder("/writable/work");
 }
 
 static int mount_root(void)
 {
 	char lower[PROTO_DISKS_MAX * 16], options[sizeof(lower) + 96];
 
-	if (mount_layers(lower, sizeof(lower)) < 0 || mount_writable() < 0)
-		return -1;
-	setup.what = "make folders for the overlay";
-	if (make_folder("/root") < 0 || make_folder("/writable/upper") < 0 ||
-	    make_folder("/writable/work") < 0)
+	if (mount_layers(lower, sizeof(lower)) < 0 || mount_scratch() < 0)
 		return -1;
 	setup.what = "mount the overlay";
 	if (setup.head.disks == 0) /* from scratch: an empty root */
@@ -181,23 +179,18 @@ static int mount_root(void)
 	return mount("overlay", "/root", "overlay", MS_NODEV, options);
 }
 
-static int enter_root(void)
-{
-	setup.what = "enter the new root";
-	if (chdir("/root") < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
-		return -1;
-	return chdir("/");
-}
-
 /* ---- 4 --------------------------------------------------------------------------------------- */
 
+/* Places where no link of the image may stand in: /proc, /sys, /dev, as seen before and after. */
 static int is_ours(const char *target)
 {
+	if (!strncmp(target, "/root/", 6))
+		target += 5;
 	return !strncmp(target, "/proc", 5) || !strncmp(target, "/sys", 4) ||
 	       !strncmp(target, "/dev", 4);
 }
 
-/* The target of a mount, made where it is missing; no link of the image stands for one of ours. */
+/* The target of a mount, made where it is missing. */
 static int make_target(const char *target)
 {
 	static char path[PATH_ROOM];
@@ -317,6 +310,74 @@ static int do_mounts(void)
 	return 0;
 }
 
+/* ---- 3 --------------------------------------------------------------------------------------- */
+
+static int enter_root(void)
+{
+	static const char *const fixed[] = { "/proc", "/sys", "/dev" };
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+		char from[16], to[16];
+
+		setup.what = fixed[i];
+		snprintf(from, sizeof(from), FIXED "%s", fixed[i]);
+		snprintf(to, sizeof(to), "/root%s", fixed[i]);
+		if (make_target(to) < 0 || mount(from, to, NULL, MS_MOVE, NULL) < 0)
+			return -1;
+	}
+	setup.what = "enter the new root";
+	if (chdir("/root") < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+		return -1;
+	return chdir("/");
+}
+
+/* ---- 0 --------------------------------------------------------------------------------------- */
+
+/* The operations of PROTO_FIXED_FILE, with FIXED as their root. */
+static int make_fixed(void)
+{
+	static uint8_t payload[FIXED_ROOM];
+	int fd = open(PROTO_FIXED_FILE, O_RDONLY | O_CLOEXEC), root = open("/", O_PATH | O_CLOEXEC);
+	ssize_t size = fd < 0 ? -1 : read(fd, payload, sizeof(payload));
+
+	if (fd >= 0)
+		close(fd);
+	if (root < 0 || size < 0)
+		return -1;
+	if (parse(payload, (size_t)size) < 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (chroot(FIXED) < 0 || chdir("/") < 0 || do_mounts() < 0 || fchdir(root) < 0 ||
+	    chroot(".") < 0)
+		return -1;
+	close(root);
+	return 0;
+}
+
+void root_prepare(void)
+{
+	static const char *const folders[] = { FIXED, FIXED "/proc", FIXED "/sys", FIXED "/dev",
+					       "/root", "/layers", "/writable" };
+	char layer[] = "/layers/0";
+
+	umask(0022);
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		if (make_folder(folders[i]) < 0)
+			guest_fail(folders[i]);
+	for (; layer[sizeof(layer) - 2] < '0' + PROTO_DISKS_MAX; layer[sizeof(layer) - 2]++)
+		if (make_folder(layer) < 0)
+			guest_fail(layer);
+	if (mount("tmpfs", "/writable", "tmpfs", MS_NODEV, "mode=0755") < 0 ||
+	    make_folder("/writable/upper") < 0 || make_folder("/writable/work") < 0)
+		guest_fail("mount a file system in memory");
+	if (raise_loopback() < 0)
+		guest_fail("raise loopback");
+	if (make_fixed() < 0)
+		guest_fail(setup.what ? setup.what : "read " PROTO_FIXED_FILE);
+	setup = (struct setup){ 0 };
+}
+
 void root_setup(struct init *init, const uint8_t *payload, size_t length)
 {
 	struct {
@@ -327,8 +388,7 @@ void root_setup(struct init *init, const uint8_t *payload, size_t length)
 	if (!init->guest || init->broken || setup.hostname || parse(payload, length) < 0 ||
 	    memcmp(setup.head.nonce, init->nonce, sizeof(init->nonce)))
 		init_end(1);
-	umask(0022);
-	if (set_clock() == 0 && seed_random() == 0 && raise_loopback() == 0 &&
+	if (set_clock() == 0 && seed_random() == 0 &&
 	    sethostname(setup.hostname, strlen(setup.hostname)) == 0 && mount_root() == 0 &&
 	    enter_root() == 0 && do_mounts() == 0)
 		return;

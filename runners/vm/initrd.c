@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "runners/init/proto.h"
+
 #define ALIGNMENT 4
 
 static void pad(struct str *out)
@@ -33,17 +35,18 @@ static void add(struct str *out, unsigned int inode, const struct entry *entry)
 	pad(out);
 }
 
-void initrd_make(const void *modules, size_t modules_size, const void *init, size_t init_size,
-		 struct str *ret)
+void initrd_make(const struct initrd *initrd, struct str *ret)
 {
 	const struct entry entries[] = {
 		{ "dev", S_IFDIR | 0755 },
 		{ "dev/console", S_IFCHR | 0600, 5, 1 },
-		{ "init", S_IFREG | 0755, 0, 0, init, init_size },
+		{ "init", S_IFREG | 0755, 0, 0, initrd->init, initrd->init_size },
+		{ PROTO_FIXED_FILE + 1, S_IFREG | 0444, 0, 0, initrd->mounts->text,
+		  initrd->mounts->length },
 		{ "TRAILER!!!" },
 	};
 
-	str_addn(ret, modules, modules_size);
+	str_addn(ret, initrd->modules, initrd->modules_size);
 	pad(ret);
 	for (unsigned int i = 0; i < sizeof(entries) / sizeof(entries[0]); i++)
 		add(ret, i + 1, &entries[i]);

@@ -35,7 +35,7 @@ static void add_machine(struct strv *argv, const struct qemu_machine *machine)
 
 	take(argv, "-machine", xasprintf("pc,accel=%s,memory-backend=ram,usb=off,vmport=off",
 					 machine->kvm ? "kvm" : "tcg"));
-	add(argv, "-cpu", machine->kvm ? "host" : "max");
+	add(argv, "-cpu", machine->kvm ? "host" : "max,la57=off");
 	take(argv, "-smp", xasprintf("%u", machine->cpus));
 	take(argv, "-m", xasprintf("%lluB", (unsigned long long)machine->memory_bytes));
 	strv_add(argv, "-object");

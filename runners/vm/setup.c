@@ -44,31 +44,46 @@ static void add_op(const struct mount_op *op, struct str *ops, struct str *strin
 	add_string(strings, op->options);
 }
 
+/* The operations that are fixed, or those that are not, behind a head. */
+static void add_ops(const struct job *job, bool fixed, struct proto_setup *head, struct str *out)
+{
+	_cleanup_(str_done) struct str ops = { 0 }, strings = { 0 };
+	struct mount_list mounts;
+
+	mounts_plan(job, false, &mounts);
+	add_string(&strings, job->hostname);
+	for (size_t i = 0; i < mounts.count; i++) {
+		if (mounts.ops[i].kind == MOUNT_OP_BIND || mounts.ops[i].fixed != fixed)
+			continue; /* binds are refused before */
+		add_op(&mounts.ops[i], &ops, &strings);
+		head->op_count++;
+	}
+	mounts_done(&mounts);
+	head->strings_length = (uint32_t)strings.length;
+	str_addn(out, (const char *)head, sizeof(*head));
+	str_addn(out, ops.text, ops.length);
+	str_addn(out, strings.text, strings.length);
+}
+
+void vm_fixed_mounts(struct str *out)
+{
+	const struct job nobody = { .hostname = "" };
+	struct proto_setup head = { 0 };
+
+	add_ops(&nobody, true, &head, out);
+}
+
 void vm_setup(void *data, struct str *out)
 {
 	const struct vm *vm = data;
-	_cleanup_(str_done) struct str ops = { 0 }, strings = { 0 };
 	struct proto_setup head = { .disks = (uint32_t)vm->rootfs->disk_count };
-	struct mount_list mounts;
 	struct timespec now;
 
-	mounts_plan(vm->job, false, &mounts);
-	add_string(&strings, vm->job->hostname);
-	for (size_t i = 0; i < mounts.count; i++) {
-		if (mounts.ops[i].kind == MOUNT_OP_BIND)
-			continue; /* refused before */
-		add_op(&mounts.ops[i], &ops, &strings);
-		head.op_count++;
-	}
-	mounts_done(&mounts);
 	if (vm->job->vm.root_bytes)
 		head.flags |= PROTO_SETUP_SCRATCH;
-	head.strings_length = (uint32_t)strings.length;
 	if (getrandom(head.seed, sizeof(head.seed), 0) != sizeof(head.seed))
 		memset(head.seed, 0, sizeof(head.seed)); /* the guest has sources of its own */
 	clock_gettime(CLOCK_REALTIME, &now);
 	head.realtime_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	str_addn(out, (const char *)&head, sizeof(head));
-	str_addn(out, ops.text, ops.length);
-	str_addn(out, strings.text, strings.length);
+	add_ops(vm->job, false, &head, out);
 }

@@ -68,6 +68,7 @@ void state_key(const struct vm *vm, char ret[DIGEST_HEX_SIZE])
 	sha256_add_field(&hash, qemu, sizeof(qemu));
 	sha256_add_field(&hash, &vm->rootfs->kernel.id, sizeof(vm->rootfs->kernel.id));
 	sha256_add_field(&hash, vm->init, vm->init_size);
+	sha256_add_field(&hash, vm->fixed.text, vm->fixed.length);
 	for (size_t i = 0; i < argv.count; i++)
 		sha256_add_text(&hash, argv.items[i]);
 	sha256_end(&hash, &digest);

@@ -106,6 +106,7 @@ static int prepare(struct vm *vm, struct err *err)
 	    fs_read_fd(init, "duet-init", INIT_BYTES_MAX, &vm->init, &vm->init_size, err) < 0 ||
 	    accel_choose(vm, err) < 0)
 		return -1;
+	vm_fixed_mounts(&vm->fixed);
 	plan_machine(vm);
 	return 0;
 }
@@ -114,6 +115,7 @@ static void vm_done(struct vm *vm)
 {
 	mem_closep(&vm->program);
 	mem_closep(&vm->scratch);
+	str_done(&vm->fixed);
 	free(vm->init);
 }
 
@@ -125,7 +127,7 @@ static int make_initrd(const struct vm *vm, struct str *ret, struct err *err)
 	if (fs_read_fd(vm->rootfs->kernel.modules, "the kernel's modules", MODULES_BYTES_MAX,
 		       &modules, &size, err) < 0)
 		return -1;
-	initrd_make(modules, size, vm->init, vm->init_size, ret);
+	initrd_make(&(struct initrd){ modules, size, vm->init, vm->init_size, &vm->fixed }, ret);
 	return 0;
 }
 

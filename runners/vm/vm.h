@@ -24,6 +24,7 @@ struct vm {
 	int program;			/* owned; QEMU's binary */
 	char *init;			/* owned; duet-init's bytes */
 	size_t init_size;
+	struct str fixed;		/* owned; the mounts that are the same for every job */
 	int scratch;			/* owned; the scratch disk, or -1 */
 	bool kvm;
 	bool kvm_is_proven;		/* a guest has said hello under this KVM since the host booted */
@@ -68,6 +69,8 @@ int guest_blame(struct guest *guest, struct err *err);
 
 /* ---- setup.c: what the guest is told ---- */
 
+/* The file of mounts that are the same for every job (PROTO_FIXED_FILE). */
+void vm_fixed_mounts(struct str *out);
 /* An agent_run's setup: `data` is a struct vm. */
 void vm_setup(void *data, struct str *out);
 
