@@ -55,13 +55,13 @@ static const char *const bad[] = {
 
 START_TEST(test_good)
 {
-	ck_assert_pstr_eq(url_refusal(good[_i]), NULL);
+	ck_assert_pstr_eq(url_refusal(good[_i], false), NULL);
 }
 END_TEST
 
 START_TEST(test_bad)
 {
-	ck_assert_ptr_nonnull(url_refusal(bad[_i]));
+	ck_assert_ptr_nonnull(url_refusal(bad[_i], false));
 }
 END_TEST
 
@@ -71,9 +71,9 @@ START_TEST(test_length)
 
 	memset(url + 10, 'x', sizeof(url) - 11);
 	url[sizeof(url) - 1] = '\0';
-	ck_assert_str_eq(url_refusal(url), "is too long");
+	ck_assert_str_eq(url_refusal(url, false), "is too long");
 	url[URL_LENGTH_MAX] = '\0';
-	ck_assert_ptr_null(url_refusal(url));
+	ck_assert_ptr_null(url_refusal(url, false));
 }
 END_TEST
 
@@ -152,7 +152,7 @@ START_TEST(test_resolve)
 	ck_assert_pstr_eq(url, resolved[_i].want);
 	ck_assert(!url == (why != NULL));
 	if (url)
-		ck_assert_ptr_null(url_refusal(url));
+		ck_assert_ptr_null(url_refusal(url, false));
 }
 END_TEST
 
