@@ -15,28 +15,13 @@
 
 #include "builders/builder.h"
 #include "builders/kernel/debian.h"
+#include "builders/kernel/input.h"
 #include "builders/worker/client.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/str.h"
 
 #define FORMAT "kernel 1"	/* of an item: another number, other items for the same input */
-
-/* Where a kernel is taken from, ready for the worker. */
-struct input {
-	int fds[2];		/* owned; a package, or a boot image and lib/modules (or -1) */
-	bool package;
-	char *release;		/* owned; NULL: as the package or the image has it */
-	char *text;		/* owned; for people */
-};
-
-static void input_done(struct input *source)
-{
-	mem_closep(&source->fds[0]);
-	mem_closep(&source->fds[1]);
-	free(source->release);
-	free(source->text);
-}
 
 /* ---- items ----------------------------------------------------------------------------------- */
 
@@ -94,17 +79,17 @@ static int make_file(const struct store_tmp *tmp, const char *name, struct err *
 	return fd < 0 ? err_sys_as(err, ERR_STORE, errno, "make %s", name) : fd;
 }
 
-static int take_apart(struct store_tmp *tmp, const struct input *source, const char *what,
+static int take_apart(struct store_tmp *tmp, const struct kernel_input *input, const char *what,
 		      struct worker_reply *ret, struct err *err)
 {
 	const char *const *names = store_item_files(STORE_KERNEL);
 	_cleanup_close_ int vmlinux = make_file(tmp, names[0], err), modules = -1;
-	int fds[4] = { vmlinux, -1, source->fds[0], source->fds[1] };
+	int fds[4] = { vmlinux, -1, input->fds[0], input->fds[1] };
 	struct worker_request request = {
 		.version = WORKER_VERSION,
 		.op = WORKER_KERNEL,
-		.flags = source->package ? WORKER_FROM_ARCHIVE : 0,
-		.fd_count = source->fds[1] >= 0 ? 4 : 3,
+		.flags = input->package ? WORKER_FROM_ARCHIVE : 0,
+		.fd_count = input->fds[1] >= 0 ? 4 : 3,
 	};
 
 	if (vmlinux < 0)
@@ -113,8 +98,8 @@ static int take_apart(struct store_tmp *tmp, const struct input *source, const c
 	if (modules < 0)
 		return -1;
 	fds[1] = modules;
-	if (source->release)
-		snprintf(request.name, sizeof(request.name), "%s", source->release);
+	if (input->release)
+		snprintf(request.name, sizeof(request.name), "%s", input->release);
 	return worker_run(NULL, &request, fds, request.fd_count, what, ret, err);
 }
 
@@ -130,18 +115,18 @@ static void item_id(const struct worker_reply *reply, struct digest *ret)
 	sha256_end(&hash, ret);
 }
 
-static int make_item(struct store *store, struct store_tmp *tmp, const struct input *source,
+static int make_item(struct store *store, struct store_tmp *tmp, const struct kernel_input *input,
 		     struct digest *ret, struct err *err)
 {
-	_cleanup_free_ char *what = xasprintf("take apart %s", source->text), *text = NULL;
+	_cleanup_free_ char *what = xasprintf("take apart %s", input->text), *text = NULL;
 	struct worker_reply reply;
 	char key[DIGEST_HEX_SIZE];
 
-	if (take_apart(tmp, source, what, &reply, err) < 0)
+	if (take_apart(tmp, input, what, &reply, err) < 0)
 		return -1;
 	item_id(&reply, ret);
 	digest_hex(ret, key);
-	text = xasprintf("release %s\nsource %s\n", reply.name, source->text);
+	text = xasprintf("release %s\nsource %s\n", reply.name, input->text);
 	if (strchr(reply.name, '\n') || !*reply.name)
 		return err_set(err, ERR_WORKER, "duet-worker spoke nonsense");
 	if (store_item_publish(store, tmp, STORE_KERNEL, key, text, err) < 0)
@@ -150,8 +135,8 @@ static int make_item(struct store *store, struct store_tmp *tmp, const struct in
 	return 0;
 }
 
-/* Takes a source apart, publishes it, pins it for the question, and opens it. */
-static int build_item(struct store *store, const struct input *source, const char *question,
+/* Takes a kernel apart, publishes it, pins it for its question, and opens it. */
+static int build_item(struct store *store, const struct kernel_input *input,
 		      struct rootfs_kernel *ret, struct err *err)
 {
 	struct err ignored = { 0 };
@@ -161,11 +146,11 @@ static int build_item(struct store *store, const struct input *source, const cha
 
 	if (store_tmp_new(store, &tmp, err) < 0)
 		return -1;
-	result = make_item(store, &tmp, source, &id, err);
+	result = make_item(store, &tmp, input, &id, err);
 	/* a failed removal must not hide why it failed; the next store_open tries again */
 	(void)store_tmp_drop(store, &tmp, &ignored);
 	err_done(&ignored);
-	if (result < 0 || store_pin_set(store, question, &id, err) < 0)
+	if (result < 0 || store_pin_set(store, input->question, &id, err) < 0)
 		return -1;
 	result = open_item(store, &id, ret, err);
 	return result == 0 ? err_set(err, ERR_STORE, "open a kernel just made") :
@@ -186,25 +171,128 @@ static char *debian_question(void)
 
 static int debian_kernel(struct store *store, struct rootfs_kernel *ret, struct err *err)
 {
-	_cleanup_(input_done) struct input source = { .fds = { -1, -1 }, .package = true };
-	_cleanup_free_ char *question = debian_question();
+	_cleanup_(kernel_input_done) struct kernel_input input = KERNEL_INPUT_NONE;
 	struct debian_package package;
-	int found = open_pinned(store, question, ret, err);
+	int found;
 
+	input.question = debian_question();
+	found = open_pinned(store, input.question, ret, err);
 	if (found != 0)
 		return found < 0 ? -1 : 0;
-	if (debian_fetch_kernel(store, &package, &source.fds[0], err) < 0)
+	if (debian_fetch_kernel(store, &package, &input.fds[0], err) < 0)
 		return -1;
-	source.text = xasprintf("%s %s", package.name, package.version);
+	input.package = true;
+	input.text = xasprintf("%s %s", package.name, package.version);
 	debian_package_done(&package);
-	return build_item(store, &source, question, ret, err);
+	return build_item(store, &input, ret, err);
+}
+
+/* ---- those that are here --------------------------------------------------------------------- */
+
+/* Takes `input` over. */
+static int given_kernel(struct store *store, struct kernel_input *input,
+			struct rootfs_kernel *ret, struct err *err)
+{
+	int found = open_pinned(store, input->question, ret, err);
+
+	if (found == 0)
+		found = build_item(store, input, ret, err);
+	kernel_input_done(input);
+	return found < 0 ? -1 : 0;
+}
+
+static int host_kernel(struct store *store, struct rootfs_kernel *ret, struct err *err)
+{
+	struct kernel_input input;
+
+	return kernel_input_host(&input, err) < 0 ? -1 : given_kernel(store, &input, ret, err);
+}
+
+static int path_kernel(struct store *store, const char *path, struct rootfs_kernel *ret,
+		       struct err *err)
+{
+	struct kernel_input input;
+
+	return kernel_input_path(path, &input, err) < 0 ? -1 : given_kernel(store, &input, ret, err);
+}
+
+/* ---- the image's own, else Debian's ---------------------------------------------------------- */
+
+/* The image by its layers; and what is asked when it has no kernel that will do. */
+static char *image_question(const struct rootfs *rootfs)
+{
+	_cleanup_free_ char *otherwise = debian_question();
+	char hex[DIGEST_HEX_SIZE] = "empty";
+	struct digest chain;
+
+	for (size_t i = 0; i < rootfs->layer_count; i++)
+		digest_chain(i > 0 ? &chain : NULL, &rootfs->layers[i].diff_id, &chain);
+	if (rootfs->layer_count > 0)
+		digest_hex(&chain, hex);
+	return xasprintf("image %s, else %s", hex, otherwise);
+}
+
+/* 1, 0 when there is none or it will not do (which is told), -1. */
+static int image_kernel(struct store *store, const struct rootfs *rootfs, const char *question,
+			struct rootfs_kernel *ret, struct err *err)
+{
+	_cleanup_(kernel_input_done) struct kernel_input input = KERNEL_INPUT_NONE;
+	int found = kernel_input_image(rootfs, &input, err);
+
+	if (found <= 0) {
+		if (found == 0)
+			log_debug("the image has no kernel: taking Debian's");
+		return found;
+	}
+	input.question = xstrdup(question);
+	if (build_item(store, &input, ret, err) == 0)
+		return 1;
+	if (err->code != ERR_KERNEL && err->code != ERR_KERNEL_UNFIT)
+		return -1;
+	log_note("the image's own kernel will not do (%s): taking Debian's", err->msg);
+	err_done(err);
+	return 0;
+}
+
+static int auto_kernel(struct store *store, const struct rootfs *rootfs,
+		       struct rootfs_kernel *ret, struct err *err)
+{
+	_cleanup_free_ char *question = image_question(rootfs);
+	int found = open_pinned(store, question, ret, err);
+
+	if (found == 0)
+		found = image_kernel(store, rootfs, question, ret, err);
+	if (found != 0)
+		return found < 0 ? -1 : 0;
+	if (debian_kernel(store, ret, err) < 0)
+		return -1;
+	/* the answer to this image, too: it is not looked into again */
+	return store_pin_set(store, question, &ret->id, err);
 }
 
 /* ---- choice ---------------------------------------------------------------------------------- */
 
+static int choose(struct build *build, struct rootfs *rootfs, struct err *err)
+{
+	const struct spec_vm *vm = &build->spec->target.vm;
+	struct rootfs_kernel *kernel = &rootfs->kernel;
+
+	switch (vm->kernel) {
+	case KERNEL_AUTO:
+		return auto_kernel(build->store, rootfs, kernel, err);
+	case KERNEL_DEBIAN:
+		return debian_kernel(build->store, kernel, err);
+	case KERNEL_HOST:
+		return host_kernel(build->store, kernel, err);
+	case KERNEL_PATH:
+		return path_kernel(build->store, vm->kernel_path, kernel, err);
+	}
+	return err_set(err, -EINVAL, "an unknown kind of kernel");
+}
+
 int builder_kernel(struct build *build, struct rootfs *rootfs, struct err *err)
 {
-	if (debian_kernel(build->store, &rootfs->kernel, err) < 0)
+	if (choose(build, rootfs, err) < 0)
 		return err_wrap(err, "find a kernel");
 	log_debug("kernel %s", rootfs->kernel.release);
 	return 0;

@@ -12,16 +12,6 @@
 #include "core/fs.h"
 #include "core/mem.h"
 
-bool kernel_release_is_valid(const char *release)
-{
-	static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-					 "0123456789._+~-";
-	size_t length = strlen(release);
-
-	return length > 0 && length <= KERNEL_RELEASE_MAX && release[0] != '.' &&
-	       release[0] != '-' && strspn(release, characters) == length;
-}
-
 static int write_archive(int fd, const struct str *archive, struct digest *ret, struct err *err)
 {
 	struct hash hash;
@@ -87,7 +77,7 @@ static int take_files(const struct kernel_take *args, struct kernel_taken *ret, 
 	    name_release(args, &image, ret->release, err) < 0)
 		return err_wrap(err, "read the kernel");
 	if (args->modules >= 0) {
-		dir = fs_open_no_links(args->modules, ret->release, O_RDONLY | O_DIRECTORY, 0);
+		dir = fs_open_in_root(args->modules, ret->release, O_RDONLY | O_DIRECTORY, 0);
 		if (dir < 0 && errno != ENOENT)
 			return err_sys(err, errno, "open the modules of %s", ret->release);
 	}
