@@ -84,12 +84,12 @@ static int take_apart(struct store_tmp *tmp, const struct kernel_input *input, c
 {
 	const char *const *names = store_item_files(STORE_KERNEL);
 	_cleanup_close_ int vmlinux = make_file(tmp, names[0], err), modules = -1;
-	int fds[4] = { vmlinux, -1, input->fds[0], input->fds[1] };
+	int fds[2 + ROOTFS_DISKS_MAX] = { vmlinux };
 	struct worker_request request = {
 		.version = WORKER_VERSION,
 		.op = WORKER_KERNEL,
-		.flags = input->package ? WORKER_FROM_ARCHIVE : 0,
-		.fd_count = input->fds[1] >= 0 ? 4 : 3,
+		.flags = input->flags,
+		.fd_count = (uint32_t)(2 + input->fd_count),
 	};
 
 	if (vmlinux < 0)
@@ -98,6 +98,7 @@ static int take_apart(struct store_tmp *tmp, const struct kernel_input *input, c
 	if (modules < 0)
 		return -1;
 	fds[1] = modules;
+	memcpy(fds + 2, input->fds, input->fd_count * sizeof(int));
 	if (input->release)
 		snprintf(request.name, sizeof(request.name), "%s", input->release);
 	return worker_run(NULL, &request, fds, request.fd_count, what, ret, err);
@@ -171,7 +172,7 @@ static char *debian_question(void)
 
 static int debian_kernel(struct store *store, struct rootfs_kernel *ret, struct err *err)
 {
-	_cleanup_(kernel_input_done) struct kernel_input input = KERNEL_INPUT_NONE;
+	_cleanup_(kernel_input_done) struct kernel_input input = { 0 };
 	struct debian_package package;
 	int found;
 
@@ -181,7 +182,8 @@ static int debian_kernel(struct store *store, struct rootfs_kernel *ret, struct 
 		return found < 0 ? -1 : 0;
 	if (debian_fetch_kernel(store, &package, &input.fds[0], err) < 0)
 		return -1;
-	input.package = true;
+	input.fd_count = 1;
+	input.flags = WORKER_FROM_ARCHIVE;
 	input.text = xasprintf("%s %s", package.name, package.version);
 	debian_package_done(&package);
 	return build_item(store, &input, ret, err);
@@ -236,20 +238,18 @@ static char *image_question(const struct rootfs *rootfs)
 static int image_kernel(struct store *store, const struct rootfs *rootfs, const char *question,
 			struct rootfs_kernel *ret, struct err *err)
 {
-	_cleanup_(kernel_input_done) struct kernel_input input = KERNEL_INPUT_NONE;
+	_cleanup_(kernel_input_done) struct kernel_input input = { 0 };
 	int found = kernel_input_image(rootfs, &input, err);
 
-	if (found <= 0) {
-		if (found == 0)
-			log_debug("the image has no kernel: taking Debian's");
+	if (found <= 0)
 		return found;
-	}
 	input.question = xstrdup(question);
 	if (build_item(store, &input, ret, err) == 0)
 		return 1;
-	if (err->code != ERR_KERNEL && err->code != ERR_KERNEL_UNFIT)
+	if (err->code != ERR_KERNEL && err->code != ERR_KERNEL_UNFIT && err->code != ERR_KERNEL_NONE)
 		return -1;
-	log_note("the image's own kernel will not do (%s): taking Debian's", err->msg);
+	if (err->code != ERR_KERNEL_NONE)
+		log_note("the image's own kernel will not do (%s): taking Debian's", err->msg);
 	err_done(err);
 	return 0;
 }
@@ -264,6 +264,7 @@ static int auto_kernel(struct store *store, const struct rootfs *rootfs,
 		found = image_kernel(store, rootfs, question, ret, err);
 	if (found != 0)
 		return found < 0 ? -1 : 0;
+	log_debug("the image has no kernel for a VM: taking Debian's");
 	if (debian_kernel(store, ret, err) < 0)
 		return -1;
 	/* the answer to this image, too: it is not looked into again */

@@ -38,4 +38,14 @@ const char *deb_release(const struct deb *deb);
 const struct bytes *deb_image(const struct deb *deb);
 void deb_free(struct deb *deb);
 
+/* The newest kernel of an image in EROFS files, lowest first. `data` is a struct disks. */
+struct disks;
+extern const struct kernel_files_ops disks_files_ops;
+
+/* ERR_KERNEL_NONE when there is no boot/vmlinuz-RELEASE with lib/modules/RELEASE. */
+int disks_new(const int *fds, size_t count, struct disks **ret, struct err *err);
+const char *disks_release(const struct disks *disks);
+const struct bytes *disks_image(const struct disks *disks);
+void disks_free(struct disks *disks);
+
 #endif

@@ -12,6 +12,7 @@
 
 #include "builders/kernel/take.h"
 #include "builders/kernel/version.h"
+#include "builders/worker/message.h"
 #include "core/fs.h"
 #include "core/mem.h"
 #include "core/path.h"
@@ -21,12 +22,20 @@
 
 void kernel_input_done(struct kernel_input *input)
 {
-	mem_closep(&input->fds[0]);
-	mem_closep(&input->fds[1]);
+	for (size_t i = 0; i < input->fd_count; i++)
+		mem_closep(&input->fds[i]);
 	free(input->release);
 	free(input->text);
 	free(input->question);
-	*input = (struct kernel_input)KERNEL_INPUT_NONE;
+	*input = (struct kernel_input){ 0 };
+}
+
+/* The boot image, and lib/modules unless it is -1. Takes both over. */
+static void set_files(struct kernel_input *input, int image, int modules)
+{
+	input->fds[0] = image;
+	input->fds[1] = modules;
+	input->fd_count = modules >= 0 ? 2 : 1;
 }
 
 static int open_image(const char *path, struct err *err)
@@ -61,9 +70,9 @@ static char *question_of(const char *word, const char *path, const struct kernel
 	str_addf(&question, "%s\n", word);
 	if (fstat(input->fds[0], &st) == 0)
 		add_stamp(&question, path, &st);
-	if (input->fds[1] >= 0 && fstat(input->fds[1], &st) == 0)
+	if (input->fd_count > 1 && fstat(input->fds[1], &st) == 0)
 		add_stamp(&question, "modules", &st);
-	if (input->fds[1] >= 0 && input->release &&
+	if (input->fd_count > 1 && input->release &&
 	    fstatat(input->fds[1], input->release, &st, 0) == 0)
 		add_stamp(&question, input->release, &st);
 	return question.text;
@@ -73,7 +82,8 @@ static char *question_of(const char *word, const char *path, const struct kernel
 
 int kernel_input_host(struct kernel_input *ret, struct err *err)
 {
-	_cleanup_(kernel_input_done) struct kernel_input input = KERNEL_INPUT_NONE;
+	_cleanup_(kernel_input_done) struct kernel_input input = { 0 };
+	_cleanup_close_ int image = -1, modules = -1;
 	_cleanup_free_ char *path = NULL;
 	struct utsname name;
 	struct stat st;
@@ -81,23 +91,24 @@ int kernel_input_host(struct kernel_input *ret, struct err *err)
 	if (uname(&name) < 0 || !kernel_release_is_valid(name.release))
 		return err_set(err, ERR_KERNEL_NONE, "the running kernel has a strange name");
 	path = xasprintf("/boot/vmlinuz-%s", name.release);
-	input.fds[0] = open_image(path, err);
-	if (input.fds[0] < 0) {
+	image = open_image(path, err);
+	if (image < 0) {
 		if (err->code == -ENOENT)
 			err->code = ERR_KERNEL_NONE;
 		return err_mend(err, "take another one: vm: {kernel: debian}, or vm: {kernel: PATH}");
 	}
-	input.fds[1] = open_folder("/lib/modules");
-	if (input.fds[1] < 0 || fstatat(input.fds[1], name.release, &st, 0) < 0) {
+	modules = open_folder("/lib/modules");
+	if (modules < 0 || fstatat(modules, name.release, &st, 0) < 0) {
 		err_set(err, ERR_KERNEL_NONE, "open /lib/modules/%s: %s", name.release,
 			strerror(errno));
 		return err_mend(err, "take another one: vm: {kernel: debian}, or vm: {kernel: PATH}");
 	}
+	set_files(&input, TAKE_FD(image), TAKE_FD(modules));
 	input.release = xstrdup(name.release);
 	input.text = xstrdup(path);
 	input.question = question_of("host", path, &input);
 	*ret = input;
-	input = (struct kernel_input)KERNEL_INPUT_NONE;
+	input = (struct kernel_input){ 0 };
 	return 0;
 }
 
@@ -122,7 +133,8 @@ static char *folder_of(const char *path)
 	return slash ? xstrndup(path, slash > path ? (size_t)(slash - path) : 1) : xstrdup(".");
 }
 
-static void find_modules(const char *path, struct kernel_input *input)
+/* lib/modules for a boot image, or -1. */
+static int find_modules(const char *path, struct kernel_input *input)
 {
 	static const char *const beside[] = { "../lib/modules", "../usr/lib/modules" };
 	_cleanup_free_ char *folder = folder_of(path), *list = path_join(folder, "modules.builtin");
@@ -130,32 +142,34 @@ static void find_modules(const char *path, struct kernel_input *input)
 	if (access(list, F_OK) == 0 && kernel_release_is_valid(path_base(folder))) {
 		_cleanup_free_ char *up = path_join(folder, "..");
 
-		input->fds[1] = open_folder(up);
 		free(input->release);
 		input->release = xstrdup(path_base(folder));
-		return;
+		return open_folder(up);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(beside) && input->fds[1] < 0; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(beside); i++) {
 		_cleanup_free_ char *modules = path_join(folder, beside[i]);
+		int fd = open_folder(modules);
 
-		input->fds[1] = open_folder(modules);
+		if (fd >= 0)
+			return fd;
 	}
+	return -1;
 }
 
 int kernel_input_path(const char *path, struct kernel_input *ret, struct err *err)
 {
-	_cleanup_(kernel_input_done) struct kernel_input input = KERNEL_INPUT_NONE;
+	_cleanup_(kernel_input_done) struct kernel_input input = { 0 };
 	const char *release = release_in_name(path_base(path));
+	int image = open_image(path, err);
 
-	input.fds[0] = open_image(path, err);
-	if (input.fds[0] < 0)
+	if (image < 0)
 		return err_mend(err, "vm: {kernel: PATH} names a bzImage (vmlinuz-RELEASE) or a vmlinux");
 	input.release = release ? xstrdup(release) : NULL;
-	find_modules(path, &input);
+	set_files(&input, image, find_modules(path, &input));
 	input.text = str_escape(path, PATH_LENGTH_MAX);
 	input.question = question_of("path", path, &input);
 	*ret = input;
-	input = (struct kernel_input)KERNEL_INPUT_NONE;
+	input = (struct kernel_input){ 0 };
 	return 0;
 }
 
@@ -207,22 +221,41 @@ static int open_modules(const int *trees, size_t count, const char *release, int
 static int open_kernel(const struct rootfs *rootfs, const int *trees, const char *release,
 		       struct kernel_input *ret, struct err *err)
 {
-	_cleanup_(kernel_input_done) struct kernel_input input = KERNEL_INPUT_NONE;
+	_cleanup_(kernel_input_done) struct kernel_input input = { 0 };
 	_cleanup_free_ char *path = xasprintf("boot/vmlinuz-%s", release);
-	int found = open_modules(trees, rootfs->layer_count, release, &input.fds[1], err);
+	_cleanup_close_ int image = -1, modules = -1;
+	int found = open_modules(trees, rootfs->layer_count, release, &modules, err);
 
 	if (found != 1)
 		return found;
-	input.fds[0] = rootfs_open(rootfs, path, err);
-	if (input.fds[0] < 0) {
+	image = rootfs_open(rootfs, path, err);
+	if (image < 0) {
 		/* removed by an upper layer, a link to nowhere, or no file at all: not a kernel */
 		err_done(err);
 		return 0;
 	}
+	set_files(&input, TAKE_FD(image), TAKE_FD(modules));
 	input.release = xstrdup(release);
 	input.text = xasprintf("/boot/vmlinuz-%s of the image", release);
 	*ret = input;
-	input = (struct kernel_input)KERNEL_INPUT_NONE;
+	input = (struct kernel_input){ 0 };
+	return 1;
+}
+
+static int take_disks(const struct rootfs *rootfs, struct kernel_input *ret, struct err *err)
+{
+	_cleanup_(kernel_input_done) struct kernel_input input = { .flags = WORKER_FROM_DISKS };
+
+	for (size_t i = 0; i < rootfs->disk_count; i++) {
+		int fd = fcntl(rootfs->disks[i].image, F_DUPFD_CLOEXEC, 3);
+
+		if (fd < 0)
+			return err_sys(err, errno, "open the image's disks");
+		input.fds[input.fd_count++] = fd;
+	}
+	input.text = xstrdup("the image's own kernel");
+	*ret = input;
+	input = (struct kernel_input){ 0 };
 	return 1;
 }
 
@@ -232,6 +265,8 @@ int kernel_input_image(const struct rootfs *rootfs, struct kernel_input *ret, st
 	_cleanup_free_ int *trees = xcalloc(ROOTFS_LAYERS_MAX, sizeof(*trees));
 	int found = 0;
 
+	if (rootfs->disk_count > 0)
+		return take_disks(rootfs, ret, err);
 	if (!(rootfs->forms & ROOTFS_TREES))
 		return 0;
 	for (size_t i = 0; i < rootfs->layer_count; i++) {

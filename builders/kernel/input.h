@@ -8,14 +8,14 @@
 #include "core/rootfs.h"
 
 struct kernel_input {
-	int fds[2];		/* owned; a package, or a boot image and lib/modules (or -1) */
-	bool package;
+	int fds[ROOTFS_DISKS_MAX];	/* owned; of WORKER_KERNEL, behind the two that are written */
+	size_t fd_count;
+	uint32_t flags;			/* WORKER_FROM_ARCHIVE, WORKER_FROM_DISKS, or 0 */
 	char *release;		/* owned; NULL: as the package or the image has it */
 	char *text;		/* owned; for people */
 	char *question;		/* owned; what a pin remembers it by */
 };
 
-#define KERNEL_INPUT_NONE { .fds = { -1, -1 } }
 void kernel_input_done(struct kernel_input *input);
 
 /* The running kernel's files. ERR_KERNEL_NONE when they are not there. */
@@ -26,8 +26,9 @@ int kernel_input_host(struct kernel_input *ret, struct err *err);
  */
 int kernel_input_path(const char *path, struct kernel_input *ret, struct err *err);
 /*
- * The newest kernel of an image: boot/vmlinuz-RELEASE with lib/modules/RELEASE in the merged view of
- * its trees. 1, 0 when it has none, -1. `question` is left alone.
+ * The newest kernel of an image: boot/vmlinuz-RELEASE with lib/modules/RELEASE in the merged view. In
+ * EROFS files the worker looks for it (ERR_KERNEL_NONE then), in trees it is found here: 1, 0 when it
+ * has none, -1. `question` is left alone.
  */
 int kernel_input_image(const struct rootfs *rootfs, struct kernel_input *ret, struct err *err);
 

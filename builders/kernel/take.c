@@ -56,6 +56,21 @@ static int take_package(const struct kernel_take *args, struct kernel_taken *ret
 	return result;
 }
 
+static int take_disks(const struct kernel_take *args, struct kernel_taken *ret, struct err *err)
+{
+	struct kernel_files files = { .ops = &disks_files_ops };
+	struct disks *disks;
+	int result;
+
+	if (disks_new(args->disks, args->disk_count, &disks, err) < 0)
+		return -1;
+	files.data = disks;
+	strcpy(ret->release, disks_release(disks));
+	result = take(args, disks_image(disks), &files, ret, err);
+	disks_free(disks);
+	return result;
+}
+
 static int name_release(const struct kernel_take *args, const struct bytes *image, char *ret,
 			struct err *err)
 {
@@ -93,7 +108,9 @@ int kernel_take(const struct kernel_take *args, struct kernel_taken *ret, struct
 	int result;
 
 	*ret = (struct kernel_taken){ 0 };
-	result = args->package >= 0 ? take_package(args, ret, err) : take_files(args, ret, err);
+	result = args->package >= 0 ? take_package(args, ret, err) :
+		 args->disks	    ? take_disks(args, ret, err) :
+				      take_files(args, ret, err);
 	/* streams are unpacked by what unpacks layers */
 	if (result < 0 && (err->code == ERR_LAYER || err->code == ERR_LAYER_LIMIT))
 		err->code = ERR_KERNEL;

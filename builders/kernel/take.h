@@ -3,7 +3,7 @@
  * in; an ELF for PVH boot and an archive of the modules that a VM needs out. Everything that comes in
  * may be hostile.
  *
- *	deb, folder	where files are (struct kernel_files)
+ *	deb, folder, disks	where files are (struct kernel_files)
  *	image		boot image -> vmlinux
  *	modules		.modinfo of modules -> what each feature needs, in load order
  *	archive		-> newc
@@ -32,7 +32,10 @@ typedef void kernel_progress(void *data, uint64_t done, uint64_t total);
 
 struct kernel_take {
 	int vmlinux, archive;	/* borrowed; empty files, O_RDWR */
-	int package;		/* borrowed; a .deb; -1: the next two */
+	int package;		/* borrowed; a .deb; or -1 */
+	const int *disks;	/* borrowed; EROFS files of an image, lowest first; or NULL */
+	size_t disk_count;
+	/* without a package and disks: */
 	int image;		/* borrowed; a bzImage or vmlinux */
 	int modules;		/* borrowed; the folder lib/modules; -1: all is built in */
 	const char *release;	/* "": as the package or the image has it */

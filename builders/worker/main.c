@@ -219,12 +219,15 @@ static int run_index(struct work *work, struct err *err)
 static int run_kernel(struct work *work, struct err *err)
 {
 	bool package = work->request.flags & WORKER_FROM_ARCHIVE;
+	bool disks = work->request.flags & WORKER_FROM_DISKS;
 	struct kernel_take args = {
 		.vmlinux = work->fds[0],
 		.archive = work->fds[1],
 		.package = package ? work->fds[2] : -1,
-		.image = package ? -1 : work->fds[2],
-		.modules = !package && work->fd_count > 3 ? work->fds[3] : -1,
+		.disks = disks ? work->fds + 2 : NULL,
+		.disk_count = work->fd_count - 2,
+		.image = work->fds[2],
+		.modules = work->fd_count > 3 ? work->fds[3] : -1,
 		.release = work->request.name,
 		.progress = progress,
 		.progress_data = work,
@@ -248,7 +251,7 @@ static const struct operation operations[WORKER_OP_END] = {
 	[WORKER_HASH] = { FILTER_UNPACK, 0, 1, 1, false, run_hash },
 	[WORKER_DIGEST_SOURCE] = { FILTER_UNPACK, CAPS_READ, 1, 1, false, run_digest },
 	[WORKER_INDEX] = { FILTER_UNPACK, 0, 2, 2, false, run_index },
-	[WORKER_KERNEL] = { FILTER_UNPACK, 0, 3, 4, false, run_kernel },
+	[WORKER_KERNEL] = { FILTER_UNPACK, 0, 3, 2 + WORKER_DISKS_MAX, false, run_kernel },
 };
 
 /* ---- the frame around them ------------------------------------------------------------------- */

@@ -15,6 +15,8 @@
 #define WORKER_URL_MAX 4096
 #define WORKER_LOWER_MAX 240		/* lower trees that fit one message (SCM_MAX_FD is 253) */
 
+#define WORKER_DISKS_MAX 8		/* EROFS files that a kernel is looked for in */
+
 enum worker_op {
 	WORKER_FETCH = 1,	/* fds: output file */
 	WORKER_UNPACK,		/* fds: blob, tree, lower trees */
@@ -24,7 +26,10 @@ enum worker_op {
 	WORKER_HASH,		/* fds: file */
 	WORKER_DIGEST_SOURCE,	/* fds: file or folder */
 	WORKER_INDEX,		/* fds: output file, packed list of packages */
-	/* fds: vmlinux and modules to write; a package, or a boot image and perhaps lib/modules */
+	/*
+	 * fds: vmlinux and modules to write; then a package, or EROFS files of an image, or a boot
+	 * image and perhaps lib/modules
+	 */
 	WORKER_KERNEL,
 	WORKER_OP_END
 };
@@ -35,6 +40,7 @@ enum worker_op {
 #define WORKER_KEEP 8u
 #define WORKER_HAS_MODE 16u
 #define WORKER_FROM_ARCHIVE 32u
+#define WORKER_FROM_DISKS 256u
 #define WORKER_PLAIN_HTTP 64u		/* http:// too: what comes is signed, or its digest is known */
 #define WORKER_ANY_DIGEST 128u		/* no digest is known; `bytes` is then the most that is taken */
 

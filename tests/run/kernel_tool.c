@@ -1,11 +1,11 @@
 /*
  * Finds or makes a kernel as a build for the VM runner does:
  *
- *	kernel_tool STORE debian|host|auto|PATH [TREE...]
+ *	kernel_tool STORE debian|host|auto|PATH [LAYER...]
  *
- * TREEs are unpacked layers of an image, lowest first. Prints the release, the id, and the paths of
- * vmlinux and modules below /proc/self/fd; with $KERNEL_OUT copies the two into that folder. Exit code
- * 1 and the error on standard error when it fails.
+ * LAYERs are an image's, lowest first: folders (trees), or EROFS files. Prints the release and the id;
+ * with $KERNEL_OUT copies vmlinux and modules into that folder. Exit code 1 and the error on standard
+ * error when it fails.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -58,17 +58,24 @@ static void set_kernel(struct spec *spec, const char *word)
 			spec->target.vm.kernel = (enum kernel_kind)i;
 }
 
-static int open_trees(struct rootfs *rootfs, char **trees)
+static int open_layers(struct rootfs *rootfs, char **paths)
 {
-	rootfs->forms = ROOTFS_TREES;
-	for (; *trees; trees++) {
+	for (; *paths; paths++) {
 		struct rootfs_layer *layer = &rootfs->layers[rootfs->layer_count++];
+		int fd = open(*paths, O_RDONLY | O_CLOEXEC);
+		struct stat st;
 
-		/* a diff-id of its own, which pins go by */
-		digest_of(*trees, strlen(*trees), &layer->diff_id);
-		layer->tree = open(*trees, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (layer->tree < 0)
+		if (fd < 0 || fstat(fd, &st) < 0)
 			return -1;
+		/* a diff-id of its own, which pins go by */
+		digest_of(*paths, strlen(*paths), &layer->diff_id);
+		if (S_ISDIR(st.st_mode)) {
+			rootfs->forms |= ROOTFS_TREES;
+			layer->tree = fd;
+		} else {
+			rootfs->forms |= ROOTFS_DISKS;
+			rootfs->disks[rootfs->disk_count++].image = fd;
+		}
 	}
 	return 0;
 }
@@ -90,7 +97,7 @@ int main(int argc, char **argv)
 		log_set_level(LOG_VERBOSE);
 	set_kernel(&spec, argv[2]);
 	rootfs_init(rootfs);
-	if (open_trees(rootfs, argv + 3) < 0)
+	if (open_layers(rootfs, argv + 3) < 0)
 		return 2;
 	if (idmap_find(&map, false, &why, &err) == 0 && store_open(&store, argv[1], &map, &err) == 0) {
 		build.store = &store;
