@@ -31,6 +31,10 @@ static const char *const classes[ERR_CODE_END - ERR_USAGE] = {
 	[ERR_JOB_TIMEOUT - ERR_USAGE] = "job.timeout",
 	[ERR_JOB_USER - ERR_USAGE] = "job.user",
 	[ERR_VM - ERR_USAGE] = "vm.start",
+	[ERR_SIGNATURE - ERR_USAGE] = "fetch.signature",
+	[ERR_KERNEL - ERR_USAGE] = "kernel.refused",
+	[ERR_KERNEL_UNFIT - ERR_USAGE] = "kernel.unfit",
+	[ERR_KERNEL_NONE - ERR_USAGE] = "kernel.none",
 };
 
 static char *format(const char *fmt, va_list args)

@@ -38,6 +38,10 @@ enum err_code {
 	ERR_JOB_TIMEOUT,	/* job.timeout: exit code 124 */
 	ERR_JOB_USER,		/* job.user: no such user or group in the image */
 	ERR_VM,			/* vm.start: the guest or its QEMU did not come up */
+	ERR_SIGNATURE,		/* fetch.signature: not signed by whom it should be, or out of date */
+	ERR_KERNEL,		/* kernel.refused: a package, image or module that cannot be read */
+	ERR_KERNEL_UNFIT,	/* kernel.unfit: it lacks what a VM here needs */
+	ERR_KERNEL_NONE,	/* kernel.none: there is no kernel there */
 	ERR_CODE_END
 };
 

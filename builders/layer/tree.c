@@ -1,4 +1,4 @@
-/* Writes the entries of a layer: see tree.h. */
+/* Writes the entries of a layer into a folder: see tree.h. */
 #include "builders/layer/tree.h"
 
 #include <errno.h>
@@ -9,35 +9,41 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "builders/layer/layer.h"
 #include "core/fs.h"
 #include "core/mem.h"
 
 #define OPAQUE_XATTR "user.overlay.opaque"	/* the overlay is mounted with userxattr */
 
-int tree_init(struct tree *tree, int root, const int *lower, size_t lower_count, bool single_uid,
-	      struct err *err)
+int tree_init(struct tree *tree, int root, bool single_uid, struct err *err)
 {
 	struct stat st;
 
-	*tree = (struct tree){ .root = root, .single_uid = single_uid, .parent.fd = -1 };
+	*tree = (struct tree){ .root = root, .single_uid = single_uid, .at = -1 };
 	if (fstat(root, &st) < 0)
 		return err_sys(err, errno, "look at the folder of the layer");
-	tree->trees = xreallocarray(NULL, lower_count + 1, sizeof(*tree->trees));
-	if (lower_count > 0)
-		memcpy(tree->trees, lower, lower_count * sizeof(*lower));
-	tree->trees[lower_count] = root;
-	tree->tree_count = lower_count + 1;
 	tree->chown_always = geteuid() != 0 || getegid() != 0 || st.st_mode & S_ISGID;
 	return 0;
 }
 
 void tree_done(struct tree *tree)
 {
-	mem_closep(&tree->parent.fd);
-	free(tree->trees);
+	mem_closep(&tree->at);
 	folders_done(&tree->folders);
-	*tree = (struct tree){ .parent.fd = -1 };
+	*tree = (struct tree){ .at = -1 };
+}
+
+static int enter(void *state, const char *path, struct err *err)
+{
+	struct tree *tree = state;
+
+	mem_closep(&tree->at);
+	tree->at = fs_open_no_links(tree->root, path, O_PATH | O_DIRECTORY, 0);
+	if (tree->at < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+		return 0;
+	if (tree->at < 0)
+		return err_sys(err, errno, "open its folder");
+	strcpy(tree->path, path);
+	return 1;
 }
 
 static int set_owner(struct tree *tree, int fd, const char *name, const struct tar_entry *entry,
@@ -98,281 +104,222 @@ static int set_metadata(struct tree *tree, int fd, const struct tar_entry *entry
 	return 0;
 }
 
-/* Makes room for a new entry: what stands under the name goes. 0 also when nothing does. */
-static int clear(struct tree *tree, int parent, const char *base, struct err *err)
+/* What was just made: its descriptor, 0 when the name was taken. */
+static int made_or_taken(int result, struct err *err)
 {
-	tree->stale = true;
-	if (unlinkat(parent, base, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return err_sys(err, errno, "remove what was there");
-	return fs_remove_tree(parent, base, err);
-}
-
-static int write_content(struct tree *tree, int fd, const struct tar_entry *entry,
-			 struct tar *tar, struct err *err)
-{
-	uint64_t offset, end = 0;
-	const void *data;
-	size_t size;
-	int got;
-
-	if (entry->size == 0)
-		return 0;
-	if (entry->size > LAYER_BYTES_MAX)
-		return err_set(err, ERR_LAYER_LIMIT, "it is larger than %llu bytes",
-			       (unsigned long long)LAYER_BYTES_MAX);
-	while ((got = tar_data(tar, &data, &size, &offset, err)) == 1) {
-		const char *at = data;
-
-		if (offset + size > entry->size)
-			return err_set(err, ERR_LAYER, "a damaged sparse file");
-		end = offset + size;
-		while (size > 0) {
-			ssize_t put = pwrite(fd, at, size, (off_t)offset);
-
-			if (put < 0 && errno == EINTR)
-				continue;
-			if (put < 0)
-				return err_sys(err, errno, "write it");
-			at += put;
-			offset += (uint64_t)put;
-			size -= (size_t)put;
-			tree->bytes += (uint64_t)put;
-		}
-	}
-	if (got < 0)
-		return -1;
-	if (end < entry->size && ftruncate(fd, (off_t)entry->size) < 0)
-		return err_sys(err, errno, "write it");
-	return 0;
-}
-
-static int make_file(int parent, const char *base)
-{
-	return openat(parent, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-}
-
-int tree_file(struct tree *tree, const char *path, const struct tar_entry *entry, struct tar *tar,
-	      struct err *err)
-{
-	_cleanup_close_ int fd = -1;
-	const char *base;
-
-	if (tree_find_parent(tree, path, &base, err) < 0)
-		return -1;
-	fd = make_file(tree->parent.fd, base);
-	if (fd < 0 && errno == EEXIST) {
-		if (clear(tree, tree->parent.fd, base, err) < 0)
-			return -1;
-		fd = make_file(tree->parent.fd, base);
-	}
-	if (fd < 0)
-		return err_sys(err, errno, "make it");
-	if (write_content(tree, fd, entry, tar, err) < 0)
-		return -1;
-	return set_metadata(tree, fd, entry, err);
-}
-
-/* 1: a new folder, 0: one that was there, 2: a new one where something else was; -1. */
-static int make_or_keep(struct tree *tree, int parent, const char *base, struct err *err)
-{
-	struct stat st;
-
-	if (mkdirat(parent, base, 0700) == 0)
+	if (result >= 0)
 		return 1;
-	if (errno != EEXIST || fstatat(parent, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return err_sys(err, errno, "make it");
-	if (S_ISDIR(st.st_mode))
-		return 0;
-	if (clear(tree, parent, base, err) < 0)
-		return -1;
-	if (mkdirat(parent, base, 0700) < 0)
-		return err_sys(err, errno, "make it");
-	return 2;
+	return errno == EEXIST ? 0 : err_sys(err, errno, "make it");
 }
 
-static int set_opaque(int fd, struct err *err)
+struct writing {
+	int fd;
+	uint64_t end;
+};
+
+static int write_piece(void *data, const void *bytes, size_t size, uint64_t offset,
+		       struct err *err)
 {
-	if (fsetxattr(fd, OPAQUE_XATTR, "y", 1, 0) < 0)
-		return err_sys(err, errno, "make a folder opaque");
+	struct writing *writing = data;
+	const char *at = bytes;
+
+	writing->end = offset + size;
+	while (size > 0) {
+		ssize_t put = pwrite(writing->fd, at, size, (off_t)offset);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return err_sys(err, errno, "write it");
+		at += put;
+		offset += (uint64_t)put;
+		size -= (size_t)put;
+	}
 	return 0;
 }
 
-int tree_make_folder(struct tree *tree, int parent, const char *base, const char *path,
-		     const struct tar_entry *entry, struct err *err)
+static int put_file(struct tree *tree, const char *base, const struct tar_entry *entry,
+		    struct tar *tar, struct err *err)
 {
-	_cleanup_close_ int fd = -1;
-	int made = *base ? make_or_keep(tree, parent, base, err) : 0;
+	_cleanup_close_ int fd = openat(tree->at, base,
+					O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct writing writing = { .fd = fd };
+	int made = made_or_taken(fd, err);
+
+	if (made != 1)
+		return made;
+	if (output_content(entry, tar, write_piece, &writing, &tree->bytes, err) < 0)
+		return -1;
+	if (writing.end < entry->size && ftruncate(fd, (off_t)entry->size) < 0)
+		return err_sys(err, errno, "write it");
+	return set_metadata(tree, fd, entry, err) < 0 ? -1 : 1;
+}
+
+/* 1: a new folder, 2: one that was there, 0: something else is; -1. */
+static int make_or_keep(struct tree *tree, const char *base, struct err *err)
+{
 	struct stat st;
 
-	if (made < 0)
-		return -1;
-	fd = openat(parent, *base ? base : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (mkdirat(tree->at, base, 0700) == 0)
+		return 1;
+	if (errno != EEXIST || fstatat(tree->at, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(err, errno, "make it");
+	return S_ISDIR(st.st_mode) ? 2 : 0;
+}
+
+static int put_folder(struct tree *tree, const char *base, const struct tar_entry *entry,
+		      struct err *err)
+{
+	char path[PATH_LENGTH_MAX + PATH_NAME_MAX + 2];
+	int made = *base ? make_or_keep(tree, base, err) : 2;
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (made <= 0)
+		return made;
+	fd = openat(tree->at, *base ? base : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, errno, "open it");
-	/* what stood there before removed what lies below; the new folder must not show it again */
-	if (made == 2 && set_opaque(fd, err) < 0)
-		return -1;
-	if (set_owner(tree, fd, "", entry, made == 0, err) < 0)
+	if (set_owner(tree, fd, "", entry, made == 2, err) < 0)
 		return -1;
 	if (fchmod(fd, (entry->mode & 01777) | 0700) < 0)
 		return err_sys(err, errno, "set its mode");
 	if (set_xattrs(tree, fd, entry, err) < 0)
 		return -1;
-	return folders_add(&tree->folders, path, st.st_ino, entry, err);
+	stpcpy(stpcpy(stpcpy(path, tree->path), *tree->path && *base ? "/" : ""), base);
+	return folders_add(&tree->folders, path, st.st_ino, entry, err) < 0 ? -1 : 1;
 }
 
-int tree_folder(struct tree *tree, const char *path, const struct tar_entry *entry,
-		struct err *err)
+static int put_symlink(struct tree *tree, const char *base, const struct tar_entry *entry,
+		       struct err *err)
 {
-	char real[PATH_LENGTH_MAX + PATH_NAME_MAX + 2];
-	const char *base;
-
-	if (!*path)
-		return tree_make_folder(tree, tree->root, "", "", entry, err);
-	if (tree_find_parent(tree, path, &base, err) < 0)
-		return -1;
-	stpcpy(stpcpy(stpcpy(real, tree->parent.path), *tree->parent.path ? "/" : ""), base);
-	return tree_make_folder(tree, tree->parent.fd, base, real, entry, err);
-}
-
-int tree_symlink(struct tree *tree, const char *path, const struct tar_entry *entry,
-		 struct err *err)
-{
+	int made = made_or_taken(symlinkat(entry->target, tree->at, base), err);
 	struct timespec times[2];
-	const char *base;
-	int parent, made;
 
-	if (tree_find_parent(tree, path, &base, err) < 0)
-		return -1;
-	parent = tree->parent.fd;
-	made = symlinkat(entry->target, parent, base);
-	if (made < 0 && errno == EEXIST) {
-		if (clear(tree, parent, base, err) < 0)
-			return -1;
-		made = symlinkat(entry->target, parent, base);
-	}
-	if (made < 0)
-		return err_sys(err, errno, "make it");
-	if (set_owner(tree, parent, base, entry, false, err) < 0)
+	if (made != 1)
+		return made;
+	if (set_owner(tree, tree->at, base, entry, false, err) < 0)
 		return -1;
 	times_of(entry, times);
-	if (utimensat(parent, base, times, AT_SYMLINK_NOFOLLOW) < 0)
+	if (utimensat(tree->at, base, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(err, errno, "set its time");
-	return 0;
+	return 1;
 }
 
-int tree_fifo(struct tree *tree, const char *path, const struct tar_entry *entry, struct err *err)
+static int put_fifo(struct tree *tree, const char *base, const struct tar_entry *entry,
+		    struct err *err)
 {
+	int made = made_or_taken(mkfifoat(tree->at, base, 0600), err);
 	_cleanup_close_ int fd = -1;
-	const char *base;
 	struct stat st;
-	int made;
 
-	if (tree_find_parent(tree, path, &base, err) < 0)
-		return -1;
-	made = mkfifoat(tree->parent.fd, base, 0600);
-	if (made < 0 && errno == EEXIST) {
-		if (clear(tree, tree->parent.fd, base, err) < 0)
-			return -1;
-		made = mkfifoat(tree->parent.fd, base, 0600);
-	}
-	if (made == 0)
-		fd = openat(tree->parent.fd, base,
-			    O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
+	if (made != 1)
+		return made;
+	fd = openat(tree->at, base, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, errno, "make it");
 	if (!S_ISFIFO(st.st_mode))
 		return err_set(err, ERR_LAYER, "it was replaced");
-	return set_metadata(tree, fd, entry, err);
+	return set_metadata(tree, fd, entry, err) < 0 ? -1 : 1;
 }
 
-/* The folder of a hard link's target, owned, and its last component. */
-static int open_target(struct tree *tree, const char *target, const char **ret_base,
-		       struct stat *ret_st, struct err *err)
+static int put_link(struct tree *tree, const char *base, const char *target, struct err *err)
 {
-	_cleanup_close_ int fd = -1;
-
-	if (!*target)
-		return err_set(err, ERR_LAYER, "a hard link to the root");
-	if (tree_find_parent(tree, target, ret_base, err) < 0)
-		return -1;
-	fd = fcntl(tree->parent.fd, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return err_sys(err, errno, "look at the target of a hard link");
-	if (fstatat(fd, *ret_base, ret_st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISCHR(ret_st->st_mode))
-		return err_set(err, ERR_LAYER, "a hard link to what is not in this layer");
-	if (S_ISDIR(ret_st->st_mode))
-		return err_set(err, ERR_LAYER, "a hard link to a folder");
-	return TAKE_FD(fd);
-}
-
-int tree_hardlink(struct tree *tree, const char *path, const char *target, struct err *err)
-{
-	const char *base, *target_base;
+	const char *target_base = path_base(target);
+	char folder[PATH_LENGTH_MAX + 1];
 	_cleanup_close_ int from = -1;
 	struct stat wanted, st;
 
-	from = open_target(tree, target, &target_base, &wanted, err);
-	if (from < 0 || tree_find_parent(tree, path, &base, err) < 0)
-		return -1;
-	if (linkat(from, target_base, tree->parent.fd, base, 0) == 0)
-		return 0;
+	memcpy(folder, target, (size_t)(target_base - target));
+	folder[target_base - target] = '\0';
+	from = fs_open_no_links(tree->root, folder, O_PATH | O_DIRECTORY, 0);
+	if (from < 0 || fstatat(from, target_base, &wanted, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    S_ISCHR(wanted.st_mode))
+		return err_set(err, ERR_LAYER, "a hard link to what is not in this layer");
+	if (S_ISDIR(wanted.st_mode))
+		return err_set(err, ERR_LAYER, "a hard link to a folder");
+	if (linkat(from, target_base, tree->at, base, 0) == 0)
+		return 1;
 	if (errno != EEXIST)
 		return err_sys(err, errno, "link it");
-	/* onto itself: to unlink first would lose the file */
-	if (fstatat(tree->parent.fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    st.st_ino == wanted.st_ino)
+	/* onto itself: to remove it first would lose the file */
+	return fstatat(tree->at, base, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_ino == wanted.st_ino;
+}
+
+static int put_whiteout(struct tree *tree, const char *base, struct err *err)
+{
+	if (mknodat(tree->at, base, S_IFCHR, makedev(0, 0)) == 0)
+		return 1;
+	return errno == EEXIST ? 0 : err_sys(err, errno, "make a whiteout");
+}
+
+static int put(void *state, const char *base, const struct tar_entry *entry, struct tar *tar,
+	       struct err *err)
+{
+	struct tree *tree = state;
+
+	switch (entry->type) {
+	case TAR_FILE:
+		return put_file(tree, base, entry, tar, err);
+	case TAR_FOLDER:
+		return put_folder(tree, base, entry, err);
+	case TAR_SYMLINK:
+		return put_symlink(tree, base, entry, err);
+	case TAR_FIFO:
+		return put_fifo(tree, base, entry, err);
+	case TAR_HARDLINK:
+		return put_link(tree, base, entry->target, err);
+	case TAR_CHAR:
+		return put_whiteout(tree, base, err);
+	case TAR_BLOCK:
+		break;
+	}
+	return err_set(err, ERR_LAYER, "a device in a tree");
+}
+
+static int remove_name(void *state, const char *base, struct err *err)
+{
+	struct tree *tree = state;
+
+	if (unlinkat(tree->at, base, 0) == 0 || errno == ENOENT)
 		return 0;
-	if (clear(tree, tree->parent.fd, base, err) < 0)
-		return -1;
-	if (linkat(from, target_base, tree->parent.fd, base, 0) < 0)
-		return err_sys(err, errno, "link it");
+	if (errno != EISDIR && errno != EPERM)
+		return err_sys(err, errno, "remove what was there");
+	return fs_remove_tree(tree->at, base, err);
+}
+
+static int hide(void *state, const char *base, struct err *err)
+{
+	struct tree *tree = state;
+	_cleanup_close_ int fd = openat(tree->at, *base ? base : ".",
+					O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 && *base && (errno == ENOTDIR || errno == ELOOP))
+		return 0;
+	if (fd < 0)
+		return err_sys(err, errno, "open its folder");
+	if (fsetxattr(fd, OPAQUE_XATTR, "y", 1, 0) < 0)
+		return err_sys(err, errno, "make a folder opaque");
 	return 0;
 }
 
-int tree_nothing(struct tree *tree, const char *path, struct err *err)
+static int finish(void *state, struct layer_result *result, struct err *err)
 {
-	const char *base;
+	struct tree *tree = state;
 
-	if (tree_find_parent(tree, path, &base, err) < 0)
-		return -1;
-	return clear(tree, tree->parent.fd, base, err);
-}
-
-int tree_whiteout(struct tree *tree, const char *path, const char *name, struct err *err)
-{
-	_cleanup_close_ int fd = -1;
-	const char *base;
-
-	if (tree_find_parent(tree, path, &base, err) < 0)
-		return -1;
-	if (mknodat(tree->parent.fd, name, S_IFCHR, makedev(0, 0)) == 0)
-		return 0;
-	if (errno != EEXIST)
-		return err_sys(err, errno, "make a whiteout");
-	/* this layer's own entry stays; were it a folder, what lies below would show through */
-	fd = openat(tree->parent.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? 0 : set_opaque(fd, err);
-}
-
-int tree_opaque(struct tree *tree, const char *path, struct err *err)
-{
-	_cleanup_close_ int fd = -1;
-	const char *base;
-
-	if (tree_find_parent(tree, path, &base, err) < 0)
-		return -1;
-	if (strcmp(tree->parent.path, tree->parent.asked))
-		return err_set(err, ERR_LAYER, "an opaque mark behind a symbolic link");
-	fd = openat(tree->parent.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(err, errno, "open its folder");
-	return set_opaque(fd, err);
-}
-
-int tree_finish(struct tree *tree, struct err *err)
-{
+	result->tree_bytes = tree->bytes;
+	result->owners_lost = tree->owners_lost;
 	return folders_apply(&tree->folders, tree->root, err);
+}
+
+static const struct output_ops tree_ops = { enter, put, remove_name, hide, finish, NULL };
+
+void tree_output(struct tree *tree, const int *lower, size_t lower_count, struct output *ret)
+{
+	_cleanup_free_ struct view_layer *layers = xcalloc(lower_count + 1, sizeof(*layers));
+
+	for (size_t i = 0; i < lower_count; i++)
+		layers[i] = view_of_tree(lower[i]);
+	output_init(ret, &tree_ops, tree, layers, lower_count, view_of_tree(tree->root));
 }

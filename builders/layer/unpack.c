@@ -1,12 +1,13 @@
 /*
  * layer_unpack: see layer.h. The stages: bytes (stream.c, in threads) -> entries (tar.c) -> checks
- * of names and numbers (here) -> the tree (tree.c), and at the end the times of folders, the rest of
- * the bytes, and the digests. Nothing is trusted until the last stage; the caller drops the tree
- * when any fails.
+ * of names and numbers (here) -> what becomes of the names that are there (output.c, parents.c) -> the
+ * tree (tree.c) or the EROFS file (erofs/output.c), and at the end folders, the rest of the bytes, and
+ * the digests. Nothing is trusted until the last stage; the caller drops the output when any fails.
  */
 #include <string.h>
 
 #include "builders/layer/layer.h"
+#include "builders/layer/output.h"
 #include "builders/layer/stream.h"
 #include "builders/layer/tree.h"
 #include "builders/layer/whiteout.h"
@@ -41,49 +42,46 @@ static int clean(const char *path, char ret[PATH_LENGTH_MAX + 1], struct err *er
 	return 0;
 }
 
-static int unpack_hardlink(struct tree *tree, const char *path, const struct tar_entry *entry,
+static int unpack_hardlink(struct output *output, const char *path, const struct tar_entry *entry,
 			   struct err *err)
 {
 	char target[PATH_LENGTH_MAX + 1];
 
 	if (clean(entry->target, target, err) < 0)
 		return err_wrap(err, "hard link");
-	return tree_hardlink(tree, path, target, err);
+	return output_link(output, path, target, err);
 }
 
-static int unpack_device(struct tree *tree, const char *path, const struct tar_entry *entry,
+static int unpack_device(struct output *output, const char *path, const struct tar_entry *entry,
 			 struct layer_result *result, struct err *err)
 {
 	if (entry->type == TAR_CHAR && entry->dev_major == 0 && entry->dev_minor == 0)
 		return err_set(err, ERR_LAYER, "a device 0:0 is no device but a whiteout");
 	result->devices++;
-	return tree_nothing(tree, path, err);
+	return output_nothing(output, path, err);
 }
 
-static int unpack_plain(struct tree *tree, const char *path, const struct tar_entry *entry,
+static int unpack_plain(struct output *output, const char *path, const struct tar_entry *entry,
 			struct tar *tar, struct layer_result *result, struct err *err)
 {
 	if (!*path && entry->type != TAR_FOLDER)
 		return err_set(err, ERR_LAYER, "the root is not a folder");
 	switch (entry->type) {
 	case TAR_FILE:
-		return tree_file(tree, path, entry, tar, err);
 	case TAR_FOLDER:
-		return tree_folder(tree, path, entry, err);
 	case TAR_SYMLINK:
-		return tree_symlink(tree, path, entry, err);
-	case TAR_HARDLINK:
-		return unpack_hardlink(tree, path, entry, err);
 	case TAR_FIFO:
-		return tree_fifo(tree, path, entry, err);
+		return output_put(output, path, entry, tar, err);
+	case TAR_HARDLINK:
+		return unpack_hardlink(output, path, entry, err);
 	case TAR_CHAR:
 	case TAR_BLOCK:
-		return unpack_device(tree, path, entry, result, err);
+		return unpack_device(output, path, entry, result, err);
 	}
 	return err_set(err, ERR_LAYER, "an entry of an unknown type");
 }
 
-static int unpack_entry(struct tree *tree, const struct tar_entry *entry, struct tar *tar,
+static int unpack_entry(struct output *output, const struct tar_entry *entry, struct tar *tar,
 			struct layer_result *result, struct err *err)
 {
 	char path[PATH_LENGTH_MAX + 1];
@@ -93,11 +91,11 @@ static int unpack_entry(struct tree *tree, const struct tar_entry *entry, struct
 		return -1;
 	switch (whiteout_of(path, &name)) {
 	case WHITEOUT_NONE:
-		return unpack_plain(tree, path, entry, tar, result, err);
+		return unpack_plain(output, path, entry, tar, result, err);
 	case WHITEOUT_NAME:
-		return tree_whiteout(tree, path, name, err);
+		return output_whiteout(output, path, name, err);
 	case WHITEOUT_OPAQUE:
-		return tree_opaque(tree, path, err);
+		return output_opaque(output, path, err);
 	case WHITEOUT_IGNORED:
 		return 0;
 	case WHITEOUT_MALFORMED:
@@ -106,7 +104,7 @@ static int unpack_entry(struct tree *tree, const struct tar_entry *entry, struct
 	return err_set(err, ERR_LAYER, "a whiteout of nothing that has a name");
 }
 
-static int unpack_entries(struct tree *tree, struct tar *tar, struct layer_result *result,
+static int unpack_entries(struct output *output, struct tar *tar, struct layer_result *result,
 			  struct err *err)
 {
 	const struct tar_entry *entry;
@@ -116,7 +114,7 @@ static int unpack_entries(struct tree *tree, struct tar *tar, struct layer_resul
 		if (++result->entries > LAYER_ENTRIES_MAX)
 			return err_set(err, ERR_LAYER_LIMIT, "more than %u entries",
 				       LAYER_ENTRIES_MAX);
-		if (unpack_entry(tree, entry, tar, result, err) < 0) {
+		if (unpack_entry(output, entry, tar, result, err) < 0) {
 			_cleanup_free_ char *safe = str_escape(entry->path, NAME_SHOWN);
 
 			return err_wrap(err, "unpack %s", safe);
@@ -126,40 +124,37 @@ static int unpack_entries(struct tree *tree, struct tar *tar, struct layer_resul
 }
 
 /* The root of a layer that does not mention it. An entry "./" comes later and wins. */
-static int begin_root(struct tree *tree, struct err *err)
+static int begin_root(struct output *output, struct err *err)
 {
 	const struct tar_entry entry = {
 		.type = TAR_FOLDER, .mode = 0755, .mtime_s = LAYER_TIME
 	};
 
-	return tree_folder(tree, "", &entry, err);
+	return output_put(output, "", &entry, NULL, err);
 }
 
-static int unpack(const struct layer_unpack *args, struct stream *stream, struct tar *tar,
+static int unpack(struct output *output, struct stream *stream, struct tar *tar,
 		  struct layer_result *result, struct err *err)
 {
-	_cleanup_(tree_done) struct tree tree = { .parent.fd = -1 };
-
-	if (tree_init(&tree, args->out, args->lower, args->lower_count, args->single_uid,
-		      err) < 0)
+	if (begin_root(output, err) < 0 || unpack_entries(output, tar, result, err) < 0 ||
+	    output->ops->finish(output->state, result, err) < 0)
 		return -1;
-	if (begin_root(&tree, err) < 0 || unpack_entries(&tree, tar, result, err) < 0 ||
-	    tree_finish(&tree, err) < 0)
+	result->needs_lower = output->needs_lower;
+	if (stream_finish(stream, tar_end(tar), result, err) < 0)
 		return -1;
-	result->tree_bytes = tree.bytes;
-	result->needs_lower = tree.needs_lower;
-	result->owners_lost = tree.owners_lost;
-	return stream_finish(stream, tar_end(tar), result, err);
+	return output->ops->seal ? output->ops->seal(output->state, result, err) : 0;
 }
 
-int layer_merge(const int *lower, size_t count, int out, struct layer_result *ret,
-		struct err *err)
+static int unpack_tree(const struct layer_unpack *args, struct stream *stream, struct tar *tar,
+		       struct layer_result *result, struct err *err)
 {
-	(void)lower;
-	(void)count;
-	(void)out;
-	(void)ret;
-	return err_set(err, ERR_LAYER, "merge layers: not there yet");
+	_cleanup_(output_done) struct output output = { 0 };
+	_cleanup_(tree_done) struct tree tree = { .at = -1 };
+
+	if (tree_init(&tree, args->out, args->single_uid, err) < 0)
+		return -1;
+	tree_output(&tree, args->lower, args->lower_count, &output);
+	return unpack(&output, stream, tar, result, err);
 }
 
 int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, struct err *err)
@@ -181,7 +176,7 @@ int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, stru
 	if (stream_new(&stream_args, &stream, err) < 0)
 		return -1;
 	tar = tar_new(&(struct tar_source){ read_stream, stream });
-	unpacked = unpack(args, stream, tar, &result, err);
+	unpacked = unpack_tree(args, stream, tar, &result, err);
 	if (unpacked < 0)
 		stream_blame(stream, err);
 	tar_free(tar);
@@ -189,4 +184,14 @@ int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, stru
 	if (unpacked == 0)
 		*ret = result;
 	return unpacked;
+}
+
+int layer_merge(const int *lower, size_t count, int out, struct layer_result *ret,
+		struct err *err)
+{
+	(void)lower;
+	(void)count;
+	(void)out;
+	(void)ret;
+	return err_set(err, ERR_LAYER, "merge layers: not there yet");
 }

@@ -27,7 +27,8 @@ static const char *const modes[WORKER_OP_END] = {
 	[WORKER_FETCH] = "fetch",	[WORKER_UNPACK] = "unpack",
 	[WORKER_EROFS] = "erofs",	[WORKER_MERGE] = "merge",
 	[WORKER_PACK] = "pack",		[WORKER_HASH] = "hash",
-	[WORKER_DIGEST_SOURCE] = "digest",
+	[WORKER_DIGEST_SOURCE] = "digest", [WORKER_INDEX] = "index",
+	[WORKER_KERNEL] = "kernel",
 };
 
 static int enter(void *data)
@@ -35,8 +36,8 @@ static int enter(void *data)
 	const struct start *start = data;
 	char *const argv[] = { "duet-worker", (char *)start->mode, NULL };
 	/* proxies are the user's word on how to reach the network; nothing else comes along */
-	static const char *const passed[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
-					      "no_proxy", "NO_PROXY",
+	static const char *const passed[] = { "https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
+					      "ALL_PROXY", "no_proxy", "NO_PROXY",
 					      "SSL_CERT_FILE", NULL };
 	struct strv env = { 0 };
 	int program = fcntl(start->program, F_DUPFD_CLOEXEC, 10);
@@ -93,6 +94,7 @@ static int take_replies(int socket, const char *what, struct worker_reply *ret, 
 			return err_set(err, ERR_WORKER, "duet-worker spoke nonsense");
 		ret->msg[sizeof(ret->msg) - 1] = '\0';
 		ret->mend[sizeof(ret->mend) - 1] = '\0';
+		ret->name[sizeof(ret->name) - 1] = '\0';
 		if (ret->message == WORKER_PROGRESS) {
 			log_progress(what, ret->done, ret->total);
 		} else if (ret->message == WORKER_DONE) {
@@ -106,8 +108,7 @@ static int take_replies(int socket, const char *what, struct worker_reply *ret, 
 	}
 }
 
-/* The ids that a worker which reads the caller's own files needs: the caller's. */
-static void own_map(struct idmap *ret)
+void worker_own_map(struct idmap *ret)
 {
 	bool root = geteuid() == 0;
 
@@ -135,7 +136,7 @@ int worker_run(const struct idmap *map, const struct worker_request *request, co
 	ours = pair[0];
 	theirs = pair[1];
 	start.socket = theirs;
-	own_map(&own);
+	worker_own_map(&own);
 	if (request->op != WORKER_FETCH)
 		flags |= CLONE_NEWNET;
 	if (jail_start(&jail, request->op == WORKER_UNPACK ? map : &own, flags, &entry, err) < 0)

@@ -15,6 +15,8 @@
  */
 int worker_run(const struct idmap *map, const struct worker_request *request, const int *fds,
 	       size_t fd_count, const char *what, struct worker_reply *ret, struct err *err);
+/* The ids that a process which reads the caller's own files needs: the caller's. */
+void worker_own_map(struct idmap *ret);
 /* The digest of a file's bytes, by a worker: for store_check. Uses a single-uid jail. */
 int worker_hash(int fd, struct digest *ret, struct err *err);
 

@@ -19,8 +19,15 @@
 
 struct fetch {
 	const char *url;	/* https:// (file:// is opened by the caller, never here) */
+	/*
+	 * http:// too, for what a signature or a digest vouches for: everybody on the way can read what
+	 * is asked for, and change the answer.
+	 */
+	bool plain_http;
 	struct digest expected;
+	bool any_digest;	/* nothing is expected: the caller verifies what came */
 	uint64_t bytes;		/* expected size; 0: unknown */
+	uint64_t bytes_max;	/* when the size is unknown; 0: FETCH_BYTES_MAX */
 	int out;		/* borrowed; a regular file, O_RDWR; what is in it is taken up (resume) */
 	/* Bytes in the file, and how many it will be (0: not known); about ten times a second. */
 	void (*progress)(void *data, uint64_t done, uint64_t total);
@@ -33,16 +40,18 @@ struct fetch {
 /*
  * Resumes what `out` holds (re-hashed from byte 0, Range with If-Range when the validator is strong,
  * start over when the server answers 200), retries with back-off and jitter or as Retry-After says,
- * follows at most FETCH_REDIRECTS_MAX redirects itself, https only, never from a public server to a
+ * follows at most FETCH_REDIRECTS_MAX redirects itself, from https to https only, never from a public server to a
  * local address, no netrc, no credentials, no decoding: the digest is that of the bytes on the wire.
  * Stops at bytes + 1. When a file that was put together from several answers has the wrong digest,
- * it is fetched once more from byte 0.
+ * it is fetched once more from byte 0. With any_digest nothing is put together: each try starts over.
  *
  * A file that already is what is expected costs no request when its size is known, else one (416).
- * On success `out` holds exactly the expected bytes (not synced) and *ret_bytes their number. After
+ * On success `out` holds exactly the expected bytes (not synced), *ret_bytes is their number and
+ * *ret_digest theirs (NULL: not wanted). After
  * ERR_FETCH what came stays in it, for a later call to take up; after ERR_FETCH_DIGEST it is empty.
  * Errors: ERR_FETCH, ERR_FETCH_DIGEST, -errno of `out`. Ignores SIGPIPE while it runs.
  */
-int fetch_run(const struct fetch *fetch, uint64_t *ret_bytes, struct err *err);
+int fetch_run(const struct fetch *fetch, uint64_t *ret_bytes, struct digest *ret_digest,
+	      struct err *err);
 
 #endif

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "builders/kernel/take.h"
 #include "builders/layer/hash.h"
 #include "builders/layer/layer.h"
 #include "builders/worker/fetch.h"
@@ -103,18 +104,21 @@ static void fill(struct worker_reply *reply, const struct layer_result *result)
 
 static int run_fetch(struct work *work, struct err *err)
 {
+	bool any = work->request.flags & WORKER_ANY_DIGEST;
 	struct fetch fetch = {
 		.url = work->request.text,
+		.plain_http = work->request.flags & WORKER_PLAIN_HTTP,
+		.any_digest = any,
 		.ca_file = getenv("SSL_CERT_FILE"),
 		.expected = work->request.expected,
-		.bytes = work->request.bytes,
+		.bytes = any ? 0 : work->request.bytes,
+		.bytes_max = any ? work->request.bytes : 0,
 		.out = work->fds[0],
 		.progress = progress,
 		.data = work,
 	};
 
-	work->reply.blob = work->request.expected;
-	return fetch_run(&fetch, &work->reply.blob_bytes, err);
+	return fetch_run(&fetch, &work->reply.blob_bytes, &work->reply.blob, err);
 }
 
 static int run_unpack(struct work *work, struct err *err)
@@ -206,6 +210,38 @@ static int run_digest(struct work *work, struct err *err)
 				   work->request.flags & WORKER_KEEP, &work->reply.blob, err);
 }
 
+static int run_index(struct work *work, struct err *err)
+{
+	return kernel_index(work->fds[1], work->request.bytes, work->request.text,
+			    work->request.name, work->fds[0], progress, work, err);
+}
+
+static int run_kernel(struct work *work, struct err *err)
+{
+	bool package = work->request.flags & WORKER_FROM_ARCHIVE;
+	bool disks = work->request.flags & WORKER_FROM_DISKS;
+	struct kernel_take args = {
+		.vmlinux = work->fds[0],
+		.archive = work->fds[1],
+		.package = package ? work->fds[2] : -1,
+		.disks = disks ? work->fds + 2 : NULL,
+		.disk_count = work->fd_count - 2,
+		.image = work->fds[2],
+		.modules = work->fd_count > 3 ? work->fds[3] : -1,
+		.release = work->request.name,
+		.progress = progress,
+		.progress_data = work,
+	};
+	struct kernel_taken taken;
+
+	if (kernel_take(&args, &taken, err) < 0)
+		return -1;
+	work->reply.blob = taken.vmlinux;
+	work->reply.diff_id = taken.archive;
+	snprintf(work->reply.name, sizeof(work->reply.name), "%s", taken.release);
+	return 0;
+}
+
 static const struct operation operations[WORKER_OP_END] = {
 	[WORKER_FETCH] = { FILTER_FETCH, 0, 1, 1, true, run_fetch },
 	[WORKER_UNPACK] = { FILTER_UNPACK, CAPS_WRITE_TREE, 2, FDS_MAX, false, run_unpack },
@@ -214,6 +250,8 @@ static const struct operation operations[WORKER_OP_END] = {
 	[WORKER_PACK] = { FILTER_UNPACK, CAPS_READ, 2, 2, false, run_pack },
 	[WORKER_HASH] = { FILTER_UNPACK, 0, 1, 1, false, run_hash },
 	[WORKER_DIGEST_SOURCE] = { FILTER_UNPACK, CAPS_READ, 1, 1, false, run_digest },
+	[WORKER_INDEX] = { FILTER_UNPACK, 0, 2, 2, false, run_index },
+	[WORKER_KERNEL] = { FILTER_UNPACK, 0, 3, 2 + WORKER_DISKS_MAX, false, run_kernel },
 };
 
 /* ---- the frame around them ------------------------------------------------------------------- */

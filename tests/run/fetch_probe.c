@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 	fetch.out = open(argv[4], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fetch.out < 0)
 		return 2;
-	if (fetch_run(&fetch, &bytes, &err) < 0) {
+	if (fetch_run(&fetch, &bytes, NULL, &err) < 0) {
 		printf("error %s: %s | %s\n", err_class(err.code), err.msg,
 		       err.mend ? err.mend : "no mend");
 		return 1;

@@ -51,6 +51,12 @@ int run_start_over(struct run *run)
 	return fetch_file_empty(&run->file, run->err);
 }
 
+bool run_is_right(struct run *run)
+{
+	fetch_file_digest(&run->file, &run->digest);
+	return run->fetch->any_digest || digest_equal(&run->digest, &run->fetch->expected);
+}
+
 /* The bytes are wrong, as err tells: once more from 0 if they may be a patchwork. */
 static enum next wrong_bytes(struct run *run)
 {
@@ -69,13 +75,11 @@ static enum next wrong_bytes(struct run *run)
 static enum next check_digest(struct run *run)
 {
 	char expected[DIGEST_TEXT_SIZE], got[DIGEST_TEXT_SIZE];
-	struct digest digest;
 
-	fetch_file_digest(&run->file, &digest);
-	if (digest_equal(&digest, &run->fetch->expected))
+	if (run_is_right(run))
 		return NEXT_DONE;
 	digest_text(&run->fetch->expected, expected);
-	digest_text(&digest, got);
+	digest_text(&run->digest, got);
 	err_set(run->err, ERR_FETCH_DIGEST,
 		"digest differs: expected %s, got %s (%llu bytes)", expected, got,
 		(unsigned long long)run->file.have);
@@ -88,7 +92,7 @@ static enum next too_long(struct run *run)
 		(void)run_start_over(run);
 		err_set(run->err, ERR_FETCH,
 			"more than %llu bytes, the most that is fetched",
-			(unsigned long long)FETCH_BYTES_MAX);
+			(unsigned long long)run->limit);
 		err_mend(run->err, "check the URL: its server sends without end");
 		return NEXT_FAIL;
 	}
@@ -221,10 +225,7 @@ bool answer_take(void *data, const struct http_reply *reply, const void *bytes,
 /* 416: nothing behind what is there. It may be the whole file. */
 static enum next settle_no_range(struct run *run)
 {
-	struct digest digest;
-
-	fetch_file_digest(&run->file, &digest);
-	if (digest_equal(&digest, &run->fetch->expected))
+	if (run_is_right(run))
 		return NEXT_DONE;
 	return run_start_over(run) < 0 ? NEXT_FAIL : NEXT_AT_ONCE;
 }

@@ -95,9 +95,10 @@ static const char *first_set(const char *a, const char *b)
 	return value && *value ? value : NULL;
 }
 
-static const char *proxy_of_environment(void)
+static const char *proxy_of_environment(const char *url)
 {
-	const char *proxy = first_set("https_proxy", "HTTPS_PROXY");
+	const char *proxy = url_is_plain_http(url) ? first_set("http_proxy", "http_proxy") :
+						     first_set("https_proxy", "HTTPS_PROXY");
 
 	return proxy ? proxy : first_set("all_proxy", "ALL_PROXY");
 }
@@ -148,14 +149,14 @@ static CURLcode set_limits(CURL *easy, const struct get *get)
 
 static CURLcode set_texts(CURL *easy, const struct get *get, const char *range)
 {
-	const char *proxy = proxy_of_environment();
+	const char *proxy = proxy_of_environment(get->url);
 	const char *no_proxy = first_set("no_proxy", "NO_PROXY");
 	const struct {
 		CURLoption option;
 		const char *value;	/* NULL: left as it is */
 	} texts[] = {
 		{ CURLOPT_URL, get->url },
-		{ CURLOPT_PROTOCOLS_STR, "https" },
+		{ CURLOPT_PROTOCOLS_STR, url_is_plain_http(get->url) ? "http" : "https" },
 		{ CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION },
 		{ CURLOPT_RANGE, range },
 		{ CURLOPT_CAINFO, get->ca_file },
@@ -248,11 +249,11 @@ static void judge(const struct exchange *exchange, CURLcode code, struct get_res
 	ret->cause = str_escape(text, CAUSE_MAX);
 }
 
-static bool server_is_local(CURL *easy)
+static bool server_is_local(CURL *easy, const char *url)
 {
 	char *address = NULL;
 
-	if (proxy_of_environment())
+	if (proxy_of_environment(url))
 		return true; /* its address is all we know; it has rules of its own */
 	curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &address);
 	return address && url_host_is_local(address);
@@ -284,7 +285,7 @@ void transport_get(struct transport *transport, const struct get *get,
 	if (code == CURLE_OK)
 		code = curl_easy_perform(easy);
 	judge(&exchange, code, ret);
-	ret->from_local = server_is_local(easy);
+	ret->from_local = server_is_local(easy, get->url);
 	ret->reply = exchange.reply;
 	curl_easy_reset(easy); /* nothing may point into this frame */
 	curl_slist_free_all(headers);

@@ -1,10 +1,11 @@
 /*
- * One GET over https, by libcurl: the only file that includes it. Knows nothing of tries, redirects,
+ * One GET over https (or http, where the URL says so), by libcurl: the only file that includes it. Knows nothing of tries, redirects,
  * resuming or digests (fetch.c): it asks once and says what came of it.
  *
- * Never: another scheme, a redirect followed, netrc, cookies, credentials, decoding of content, TLS
- * below 1.2, an unverified certificate. A proxy comes from https_proxy, HTTPS_PROXY, all_proxy or
- * ALL_PROXY, the first that is set, less the hosts in no_proxy or NO_PROXY; from nowhere else.
+ * Never: another scheme than the URL's, a redirect followed, netrc, cookies, credentials, decoding of
+ * content, TLS below 1.2, an unverified certificate. A proxy comes from https_proxy, HTTPS_PROXY (for
+ * http from http_proxy alone: a CGI's caller can set HTTP_PROXY), all_proxy or ALL_PROXY, the first
+ * that is set, less the hosts in no_proxy or NO_PROXY; from nowhere else.
  */
 #ifndef DUET_BUILDERS_WORKER_FETCH_CURL_H
 #define DUET_BUILDERS_WORKER_FETCH_CURL_H

@@ -45,7 +45,7 @@ static enum next follow(struct run *run, const struct http_reply *reply)
 		else
 			err_set(run->err, ERR_FETCH,
 				"redirected (%u), but not told where to", reply->status);
-		err_mend(run->err, "duet follows https only: check the URL");
+		err_mend(run->err, "duet follows no redirect away from https: check the URL");
 		return NEXT_FAIL;
 	}
 	free(run->at);
@@ -131,6 +131,8 @@ static enum next try_often(struct run *run)
 		enum next next;
 
 		run->tries++;
+		if (run->fetch->any_digest && run->file.have > 0 && run_start_over(run) < 0)
+			return NEXT_FAIL;
 		next = try_once(run);
 		run_tell_progress(run, true);
 		if (next == NEXT_DONE || next == NEXT_FAIL ||
@@ -159,15 +161,12 @@ static int fail(struct run *run)
 /* What an earlier process left in the file: 1 when it is all that is wanted, 0, -1. */
 static int take_up(struct run *run)
 {
-	struct digest digest;
-
 	if (fetch_file_take_up(&run->file, run->fetch->out, run->limit, run->err) < 0)
 		return -1;
 	run->doubtful = run->file.have > 0;
 	if (run->fetch->bytes == 0 || run->file.have < run->fetch->bytes)
 		return 0;
-	fetch_file_digest(&run->file, &digest);
-	if (digest_equal(&digest, &run->fetch->expected))
+	if (!run->fetch->any_digest && run_is_right(run))
 		return 1;
 	return run_start_over(run);
 }
@@ -191,15 +190,17 @@ static int run_all(struct run *run)
 	return 0;
 }
 
-int fetch_run(const struct fetch *fetch, uint64_t *ret_bytes, struct err *err)
+int fetch_run(const struct fetch *fetch, uint64_t *ret_bytes, struct digest *ret_digest,
+	      struct err *err)
 {
 	_cleanup_(run_done) struct run run = {
 		.fetch = fetch,
 		.err = err,
-		.limit = fetch->bytes ? fetch->bytes : FETCH_BYTES_MAX,
+		.limit = fetch->bytes ? fetch->bytes :
+			 fetch->bytes_max ? fetch->bytes_max : FETCH_BYTES_MAX,
 	};
 	const struct sigaction ignore = { .sa_handler = SIG_IGN };
-	const char *why = url_refusal(fetch->url);
+	const char *why = url_refusal(fetch->url, fetch->plain_http);
 	struct sigaction before;
 	int result;
 
@@ -215,5 +216,7 @@ int fetch_run(const struct fetch *fetch, uint64_t *ret_bytes, struct err *err)
 	if (result < 0)
 		return -1;
 	*ret_bytes = run.file.have;
+	if (ret_digest)
+		*ret_digest = run.digest;
 	return 0;
 }

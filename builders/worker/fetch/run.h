@@ -30,6 +30,7 @@ struct run {
 	unsigned int tries;
 	struct fetch_file file;
 	uint64_t limit;		/* bytes the file may have */
+	struct digest digest;	/* of the file, when it was complete */
 	bool doubtful;		/* from several answers, or one without a length */
 	bool again;		/* it was wrong and is being fetched from byte 0 */
 	char *validator;	/* owned; strong, of what is in the file; or NULL */
@@ -46,6 +47,8 @@ struct run {
 	struct str page;	/* the body of an answer that is not wanted */
 };
 
+/* Sets run->digest; is it the one that is expected? */
+bool run_is_right(struct run *run);
 /* Back to an empty file. */
 int run_start_over(struct run *run);
 /* Tells the caller how far it is, at most every PROGRESS_MS unless `always`. */

@@ -11,7 +11,8 @@
 #include "core/parse.h"
 #include "core/str.h"
 
-#define SCHEME "https://"
+#define HTTPS "https://"
+#define HTTP "http://"
 #define SHOWN_MAX 400	/* bytes of a URL in a message */
 #define PORT_MAX 65535
 
@@ -49,24 +50,35 @@ static const char *authority_refusal(const char *authority, size_t length)
 	return NULL;
 }
 
-const char *url_refusal(const char *url)
+bool url_is_plain_http(const char *url)
 {
-	if (strncasecmp(url, SCHEME, strlen(SCHEME)))
-		return "is not https";
+	return !strncasecmp(url, HTTP, strlen(HTTP));
+}
+
+/* Bytes of "https://" or "http://". */
+static size_t scheme_of(const char *url)
+{
+	return url_is_plain_http(url) ? strlen(HTTP) : strlen(HTTPS);
+}
+
+const char *url_refusal(const char *url, bool plain_http)
+{
+	if (strncasecmp(url, HTTPS, strlen(HTTPS)) && !(plain_http && url_is_plain_http(url)))
+		return plain_http ? "is neither https nor http" : "is not https";
 	if (strlen(url) > URL_LENGTH_MAX)
 		return "is too long";
 	for (const char *at = url; *at; at++)
 		if ((unsigned char)*at <= 0x20 || (unsigned char)*at >= 0x7f ||
 		    *at == '\\')
 			return "has a character that no URL has";
-	url += strlen(SCHEME);
+	url += scheme_of(url);
 	return authority_refusal(url, strcspn(url, "/?#"));
 }
 
 /* Bytes of "https://HOST[:PORT]". */
 static size_t origin_length(const char *url)
 {
-	return strlen(SCHEME) + strcspn(url + strlen(SCHEME), "/?#");
+	return scheme_of(url) + strcspn(url + scheme_of(url), "/?#");
 }
 
 /* Appends `path` of `length` bytes without "." and ".." (RFC 3986, 5.2.4). */
@@ -164,13 +176,14 @@ char *url_resolve(const char *base, const char *location, const char **ret_why)
 	if (scheme_length(reference) > 0) {
 		str_add(&out, reference);
 	} else if (str_has_prefix(reference, "//")) {
-		str_add(&out, "https:");
+		str_add(&out, url_is_plain_http(base) ? "http:" : "https:");
 		str_add(&out, reference);
 	} else {
 		add_relative(&out, base, reference);
 	}
 	url = out.text;
-	why = url_refusal(url);
+	/* what was asked for in private is not told to everybody on the way */
+	why = url_refusal(url, url_is_plain_http(base));
 	if (why) {
 		*ret_why = why;
 		return NULL;

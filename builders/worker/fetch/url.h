@@ -1,5 +1,5 @@
 /*
- * The URLs that fetch may follow: https, a host, no credentials. Pure. RFC 3986, cut down to what
+ * The URLs that fetch may follow: https (and http, where it is allowed), a host, no credentials. Pure. RFC 3986, cut down to what
  * is needed and strict where parsers differ: what is refused here never reaches the network.
  */
 #ifndef DUET_BUILDERS_WORKER_FETCH_URL_H
@@ -13,14 +13,16 @@ struct sockaddr;
 
 /*
  * NULL when `url` is "https://HOST[:PORT]..." without user, blanks, control characters or
- * backslashes; else what is wrong with it ("is not https").
+ * backslashes; else what is wrong with it ("is not https"). With `plain_http` "http://" will do too.
  */
-const char *url_refusal(const char *url);
+const char *url_refusal(const char *url, bool plain_http);
+bool url_is_plain_http(const char *url);
 
 /*
  * The target of a redirect: `location` resolved against `base`, a URL without refusal (RFC 3986,
- * 5.2); the fragment is dropped, blanks and bytes above 0x7f are percent-encoded. Owned; NULL when
- * it has a refusal, of which *ret_why tells (a literal).
+ * 5.2); the fragment is dropped, blanks and bytes above 0x7f are percent-encoded. From https to https
+ * only; from http, which was allowed then, to both. Owned; NULL when it has a refusal, of which
+ * *ret_why tells (a literal).
  */
 char *url_resolve(const char *base, const char *location, const char **ret_why);
 

@@ -55,13 +55,13 @@ static const char *const bad[] = {
 
 START_TEST(test_good)
 {
-	ck_assert_pstr_eq(url_refusal(good[_i]), NULL);
+	ck_assert_pstr_eq(url_refusal(good[_i], false), NULL);
 }
 END_TEST
 
 START_TEST(test_bad)
 {
-	ck_assert_ptr_nonnull(url_refusal(bad[_i]));
+	ck_assert_ptr_nonnull(url_refusal(bad[_i], false));
 }
 END_TEST
 
@@ -71,9 +71,9 @@ START_TEST(test_length)
 
 	memset(url + 10, 'x', sizeof(url) - 11);
 	url[sizeof(url) - 1] = '\0';
-	ck_assert_str_eq(url_refusal(url), "is too long");
+	ck_assert_str_eq(url_refusal(url, false), "is too long");
 	url[URL_LENGTH_MAX] = '\0';
-	ck_assert_ptr_null(url_refusal(url));
+	ck_assert_ptr_null(url_refusal(url, false));
 }
 END_TEST
 
@@ -141,6 +141,15 @@ static const struct {
 	{ "https://a/b", "/c\r\nX: y", NULL },
 	{ "https://a/b", "//c d/", NULL },
 	{ "https://a/b", " http://c/", "https://a/%20http://c/" },
+	/* from http, which was allowed then, also to http */
+	{ "http://a/b", "c", "http://a/c" },
+	{ "http://a/b", "/c?d", "http://a/c?d" },
+	{ "http://a/b", "//c/d", "http://c/d" },
+	{ "http://a/b", "http://c/", "http://c/" },
+	{ "http://a/b", "https://c/", "https://c/" },
+	{ "http://a/b", "file:///etc/passwd", NULL },
+	{ "http://a/b", "ftp://c/", NULL },
+	{ "http://a/b", "http://u@c/", NULL },
 };
 
 START_TEST(test_resolve)
@@ -152,7 +161,22 @@ START_TEST(test_resolve)
 	ck_assert_pstr_eq(url, resolved[_i].want);
 	ck_assert(!url == (why != NULL));
 	if (url)
-		ck_assert_ptr_null(url_refusal(url));
+		ck_assert_ptr_null(url_refusal(url, url_is_plain_http(resolved[_i].base)));
+}
+END_TEST
+
+START_TEST(test_plain_http)
+{
+	ck_assert_ptr_null(url_refusal("http://example.org/", true));
+	ck_assert_ptr_null(url_refusal("HTTP://example.org:80/a", true));
+	ck_assert_ptr_null(url_refusal("https://example.org/", true));
+	ck_assert_ptr_nonnull(url_refusal("http://user@example.org/", true));
+	ck_assert_ptr_nonnull(url_refusal("http:///a", true));
+	ck_assert_ptr_nonnull(url_refusal("file:///etc/passwd", true));
+	ck_assert_ptr_nonnull(url_refusal("ftp://example.org/", true));
+	ck_assert(url_is_plain_http("http://a"));
+	ck_assert(!url_is_plain_http("https://a"));
+	ck_assert(!url_is_plain_http("http:a"));
 }
 END_TEST
 
@@ -266,6 +290,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_bad, 0, ARRAY_SIZE(bad));
 	tcase_add_loop_test(tcase, test_resolve, 0, ARRAY_SIZE(resolved));
 	tcase_add_test(tcase, test_length);
+	tcase_add_test(tcase, test_plain_http);
 	tcase_add_test(tcase, test_shown);
 	tcase_add_test(tcase, test_local);
 	tcase_add_test(tcase, test_address);
