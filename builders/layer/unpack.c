@@ -221,13 +221,3 @@ int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, stru
 		*ret = result;
 	return unpacked;
 }
-
-int layer_merge(const int *lower, size_t count, int out, struct layer_result *ret,
-		struct err *err)
-{
-	(void)lower;
-	(void)count;
-	(void)out;
-	(void)ret;
-	return err_set(err, ERR_LAYER, "merge layers: not there yet");
-}
