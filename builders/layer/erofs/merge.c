@@ -27,10 +27,10 @@ struct sources {
 	bool closed;	/* nothing below the last one shows through */
 };
 
-/* A hard linked inode that was copied. */
-struct copied {
+/* An inode that was met: a folder, or a hard linked one that was copied. */
+struct met {
 	uint64_t key;	/* layer and nid; 0: unused */
-	uint32_t name;	/* that it has in the result */
+	uint32_t name;	/* that it has in the result, if it is no folder */
 };
 
 struct merge {
@@ -39,8 +39,9 @@ struct merge {
 	size_t image_count;
 	struct sources *sources;	/* owned; by index of the writer's folders */
 	uint32_t source_room;
-	struct copied *copied;	/* owned; open addressing; a power of two of them */
-	uint32_t copied_count, copied_room;
+	struct met *met;	/* owned; open addressing; a power of two of them */
+	uint32_t met_count, met_room;
+	uint64_t bytes_left;	/* that content may have: what all images have */
 	uint8_t *chunk;		/* owned */
 	uint64_t entries;
 	/* the folder that is being filled */
@@ -56,14 +57,14 @@ static void merge_done(struct merge *merge)
 		free(merge->sources[i].list);
 	free(merge->images);
 	free(merge->sources);
-	free(merge->copied);
+	free(merge->met);
 	free(merge->chunk);
 	writer_done(&merge->writer);
 }
 
-/* ---- hard links ------------------------------------------------------------------------------ */
+/* ---- what was met ---------------------------------------------------------------------------- */
 
-static struct copied *find_copied(struct copied *list, uint32_t room, uint64_t key)
+static struct met *find_met(struct met *list, uint32_t room, uint64_t key)
 {
 	uint32_t at = (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32) & (room - 1);
 
@@ -72,23 +73,30 @@ static struct copied *find_copied(struct copied *list, uint32_t room, uint64_t k
 	return &list[at];
 }
 
-static struct copied *copied_of(struct merge *merge, uint64_t nid)
+/* The one for an inode of the layer that is being looked at; false when it was not met before. */
+static bool was_met(struct merge *merge, uint64_t nid, struct met **ret)
 {
 	/* an image has no more than 2^44 bytes, and so fewer than 2^48 nids */
 	uint64_t key = (uint64_t)(merge->layer + 1) << 48 | nid;
+	struct met *met;
 
-	if (merge->copied_count >= merge->copied_room / 2) {
-		uint32_t room = merge->copied_room ? merge->copied_room * 2 : 64;
-		struct copied *more = xcalloc(room, sizeof(*more));
+	if (merge->met_count >= merge->met_room / 2) {
+		uint32_t room = merge->met_room ? merge->met_room * 2 : 64;
+		struct met *more = xcalloc(room, sizeof(*more));
 
-		for (uint32_t i = 0; i < merge->copied_room; i++)
-			if (merge->copied[i].key != 0)
-				*find_copied(more, room, merge->copied[i].key) = merge->copied[i];
-		free(merge->copied);
-		merge->copied = more;
-		merge->copied_room = room;
+		for (uint32_t i = 0; i < merge->met_room; i++)
+			if (merge->met[i].key != 0)
+				*find_met(more, room, merge->met[i].key) = merge->met[i];
+		free(merge->met);
+		merge->met = more;
+		merge->met_room = room;
 	}
-	return find_copied(merge->copied, merge->copied_room, key);
+	met = *ret = find_met(merge->met, merge->met_room, key);
+	if (met->key != 0)
+		return true;
+	met->key = key;
+	merge->met_count++;
+	return false;
 }
 
 /* ---- one entry ------------------------------------------------------------------------------- */
@@ -120,6 +128,10 @@ static int copy_content(struct merge *merge, const struct erofs_inode *inode,
 {
 	uint64_t at = 0;
 
+	/* no two inodes of an image that we wrote share a block */
+	if (inode->size > merge->bytes_left)
+		return err_set(err, ERR_STORE, "read an EROFS image: more content than it has bytes");
+	merge->bytes_left -= inode->size;
 	while (at < inode->size) {
 		ssize_t got = erofs_read(merge->images[merge->layer], inode, merge->chunk,
 					 CHUNK_BYTES, at, err);
@@ -154,23 +166,17 @@ static int add_file(struct merge *merge, const char *name, const struct erofs_in
 		    struct err *err)
 {
 	struct names *names = &merge->writer.names;
-	struct copied *copied = NULL;
+	struct met *met = NULL;
 	uint64_t nid;
 	uint32_t index;
 
-	if (inode->nlink > 1) {
-		copied = copied_of(merge, inode->nid);
-		if (copied->key != 0)
-			return names_add_link(names, merge->folder, name, copied->name, err);
-	}
+	if (inode->nlink > 1 && was_met(merge, inode->nid, &met))
+		return names_add_link(names, merge->folder, name, met->name, err);
 	if (copy_inode(merge, inode, &nid, err) < 0 ||
 	    names_add(names, merge->folder, name, writer_type(inode->mode), nid, &index, err) < 0)
 		return -1;
-	if (copied) {
-		copied->key = (uint64_t)(merge->layer + 1) << 48 | inode->nid;
-		copied->name = index;
-		merge->copied_count++;
-	}
+	if (met)
+		met->name = index;
 	return 0;
 }
 
@@ -202,7 +208,11 @@ static int add_source(struct merge *merge, uint32_t folder, const struct erofs_i
 {
 	struct sources *sources = sources_of(merge, folder);
 	bool opaque = false;
+	struct met *met;
 
+	/* else it might hold itself */
+	if (was_met(merge, inode->nid, &met))
+		return err_set(err, ERR_STORE, "read an EROFS image: a folder in two places");
 	if (erofs_each_xattr(merge->images[merge->layer], inode, is_opaque, &opaque, err) < 0)
 		return -1;
 	sources->list = xreallocarray(sources->list, sources->count + 1, sizeof(*sources->list));
@@ -294,7 +304,7 @@ static int fill_folder(struct merge *merge, uint32_t folder, struct err *err)
 	return 0;
 }
 
-/* The root is the topmost one's, with what is below it. */
+/* The root is the topmost one's; an overlay does not look whether a layer's root is opaque. */
 static int begin_root(struct merge *merge, struct err *err)
 {
 	struct meta *meta = &merge->writer.names.folders[NAMES_ROOT].meta;
@@ -307,8 +317,6 @@ static int begin_root(struct merge *merge, struct err *err)
 		    (i == merge->image_count - 1 && meta_of(merge, &inode, meta, err) < 0) ||
 		    add_source(merge, NAMES_ROOT, &inode, err) < 0)
 			return err_wrap(err, "merge layer %zu", i + 1);
-		if (sources_of(merge, NAMES_ROOT)->closed)
-			break;
 	}
 	return 0;
 }
@@ -323,6 +331,10 @@ int layer_merge(const int *lower, size_t count, int out, struct layer_result *re
 	merge.images = xcalloc(count + 1, sizeof(*merge.images));
 	merge.chunk = xmalloc(CHUNK_BYTES);
 	for (size_t i = 0; i < count; i++) {
+		struct stat st;
+
+		if (fstat(lower[i], &st) == 0)
+			merge.bytes_left += (uint64_t)st.st_size;
 		if (erofs_new(lower[i], &merge.images[i], err) < 0)
 			return err_wrap(err, "merge layer %zu", i + 1);
 		merge.image_count++;
