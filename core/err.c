@@ -30,6 +30,7 @@ static const char *const classes[ERR_CODE_END - ERR_USAGE] = {
 	[ERR_JOB_NOT_EXEC - ERR_USAGE] = "job.not-executable",
 	[ERR_JOB_TIMEOUT - ERR_USAGE] = "job.timeout",
 	[ERR_JOB_USER - ERR_USAGE] = "job.user",
+	[ERR_JOB_START - ERR_USAGE] = "job.start",
 	[ERR_VM - ERR_USAGE] = "vm.start",
 	[ERR_SIGNATURE - ERR_USAGE] = "fetch.signature",
 	[ERR_KERNEL - ERR_USAGE] = "kernel.refused",

@@ -37,6 +37,7 @@ enum err_code {
 	ERR_JOB_NOT_EXEC,	/* job.not-executable: exit code 126 */
 	ERR_JOB_TIMEOUT,	/* job.timeout: exit code 124 */
 	ERR_JOB_USER,		/* job.user: no such user or group in the image */
+	ERR_JOB_START,		/* job.start: duet-init could not make what the job needs */
 	ERR_VM,			/* vm.start: the guest or its QEMU did not come up */
 	ERR_SIGNATURE,		/* fetch.signature: not signed by whom it should be, or out of date */
 	ERR_KERNEL,		/* kernel.refused: a package, image or module that cannot be read */

@@ -122,8 +122,8 @@ static int take_failed(const struct proto_head *head, const uint8_t *payload, st
 					  "(its interpreter and libraries too)") : -1;
 	}
 	if (failed.step == PROTO_STEP_WORKDIR)
-		return err_sys_as(err, ERR_CONTAINER, (int)failed.error, "enter workdir %s", shown);
-	return err_sys_as(err, ERR_CONTAINER, (int)failed.error, "%s", shown);
+		return err_sys_as(err, ERR_JOB_START, (int)failed.error, "enter workdir %s", shown);
+	return err_sys_as(err, ERR_JOB_START, (int)failed.error, "%s", shown);
 }
 
 static int take_data(struct agent *agent, const struct proto_head *head, const uint8_t *payload,
