@@ -5,6 +5,8 @@
 #ifndef DUET_BUILDERS_BUILDER_H
 #define DUET_BUILDERS_BUILDER_H
 
+#include <stdbool.h>
+
 #include "core/err.h"
 #include "core/plan.h"
 #include "core/rootfs.h"
@@ -52,6 +54,12 @@ int builders_build(struct build *build, struct rootfs *ret, struct err *err);
  * disks are there already: with KERNEL_AUTO the image's own is looked for in them first.
  */
 int builder_kernel(struct build *build, struct rootfs *rootfs, struct err *err);
+
+/*
+ * What `duet doctor` says of Debian's kernel: true when a VM can have it. *ret_text is owned;
+ * *ret_mend static, or NULL.
+ */
+bool builder_kernel_look(struct store *store, char **ret_text, const char **ret_mend);
 
 /* pack.c: runs a pack request whose result becomes a blob of the store, and opens that. */
 struct worker_request;

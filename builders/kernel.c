@@ -298,3 +298,25 @@ int builder_kernel(struct build *build, struct rootfs *rootfs, struct err *err)
 	log_debug("kernel %s", rootfs->kernel.release);
 	return 0;
 }
+
+bool builder_kernel_look(struct store *store, char **ret_text, const char **ret_mend)
+{
+	_cleanup_free_ char *question = debian_question(), *lacks = NULL;
+	struct rootfs_kernel kernel = { .vmlinux = -1, .modules = -1, .use = -1 };
+	struct err ignored = { 0 };
+	int found = open_pinned(store, question, &kernel, &ignored);
+
+	err_done(&ignored);
+	*ret_mend = NULL;
+	if (found == 1) {
+		*ret_text = xasprintf("Debian's %s is in the store", kernel.release);
+		rootfs_kernel_done(&kernel);
+		return true;
+	}
+	lacks = debian_lacks(ret_mend);
+	*ret_text = lacks ? xasprintf("Debian's cannot be fetched: %s", lacks)
+			  : xstrdup("Debian's is fetched when a VM needs it");
+	if (!lacks)
+		*ret_mend = NULL;
+	return !lacks;
+}

@@ -11,11 +11,14 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "builders/builder.h"
 #include "cmd/cmd.h"
 #include "core/fs.h"
 #include "core/jail/jail.h"
 #include "core/json.h"
 #include "core/proc.h"
+#include "runners/vm/accel.h"
+#include "runners/vm/launch.h"
 
 #define FREE_BYTES_WANTED (2ull << 30)
 
@@ -216,12 +219,71 @@ static void look_own(struct row *row, const struct cli *cli)
 	err_done(&err);
 }
 
+static void look_qemu(struct row *row, const struct cli *cli)
+{
+	static const char mend[] =
+		"sudo apt-get install --no-install-recommends qemu-system-x86";
+	struct err err = { 0 };
+	int fd;
+
+	(void)cli;
+	if (launch_find(&fd, &err) == 0)
+		say(row, OK, NULL, "can be started");
+	else
+		say(row, POOR, mend, "no VMs: %s", err.msg);
+	if (!err.code)
+		close(fd);
+	err_done(&err);
+}
+
+static void look_kvm(struct row *row, const struct cli *cli)
+{
+	const char *mend, *why = accel_why_not(&mend);
+
+	(void)cli;
+	if (!why)
+		say(row, OK, NULL, "may be used; the first VM proves it");
+	else
+		say(row, POOR, mend, "%s: guests are emulated (TCG), several times slower", why);
+}
+
+static void look_vm_kernel(struct row *row, const struct cli *cli)
+{
+	struct session session = { 0 };
+	_cleanup_free_ char *text = NULL;
+	struct err err = { 0 };
+	const char *mend;
+
+	if (session_store(&session, cli, &err) < 0)
+		say(row, POOR, NULL, "%s", err.msg);
+	else if (builder_kernel_look(&session.store, &text, &mend))
+		say(row, OK, NULL, "%s", text);
+	else
+		say(row, POOR, mend, "%s", text);
+	session_done(&session);
+	err_done(&err);
+}
+
+static void look_scratch(struct row *row, const struct cli *cli)
+{
+	_cleanup_free_ char *program = proc_find_helper("mke2fs");
+
+	(void)cli;
+	say(row, program ? OK : POOR, program ? NULL : "sudo apt-get install e2fsprogs",
+	    program ? "mke2fs makes disks for target.vm.root_size"
+		    : "no disks for target.vm.root_size: mke2fs is not installed");
+}
+
 static const struct need needs[] = {
 	{ "kernel", look_kernel },	{ "programs", look_own },
 	{ "namespaces", look_namespaces }, { "overlay", look_overlay },
 	{ "ids", look_ids },
 	{ "filter", look_seccomp },
 	{ "store", look_store },
+	{ "qemu", look_qemu },
+	{ "kvm", look_kvm },
+	{ "vm-kernel", look_vm_kernel },
+	{ "vm-disk", look_scratch },
 };
 
 static void print_row(const struct row *row, struct json_out *out)

@@ -28,6 +28,15 @@ void rootfs_init(struct rootfs *rootfs)
 	rootfs->kernel.vmlinux = rootfs->kernel.modules = rootfs->kernel.use = -1;
 }
 
+void rootfs_kernel_done(struct rootfs_kernel *kernel)
+{
+	mem_closep(&kernel->vmlinux);
+	mem_closep(&kernel->modules);
+	mem_closep(&kernel->use);
+	free(kernel->release);
+	*kernel = (struct rootfs_kernel){ .vmlinux = -1, .modules = -1, .use = -1 };
+}
+
 void rootfs_done(struct rootfs *rootfs)
 {
 	for (size_t i = 0; i < rootfs->layer_count; i++) {
@@ -38,10 +47,7 @@ void rootfs_done(struct rootfs *rootfs)
 		mem_closep(&rootfs->disks[i].image);
 		mem_closep(&rootfs->disks[i].use);
 	}
-	mem_closep(&rootfs->kernel.vmlinux);
-	mem_closep(&rootfs->kernel.modules);
-	mem_closep(&rootfs->kernel.use);
-	free(rootfs->kernel.release);
+	rootfs_kernel_done(&rootfs->kernel);
 	process_done(&rootfs->process);
 	rootfs_init(rootfs);
 }

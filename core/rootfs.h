@@ -60,6 +60,7 @@ struct rootfs {
 	struct process process;
 };
 
+void rootfs_kernel_done(struct rootfs_kernel *kernel);
 void rootfs_init(struct rootfs *rootfs);
 void rootfs_done(struct rootfs *rootfs);
 

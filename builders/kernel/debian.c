@@ -26,6 +26,7 @@
 #include "core/fs.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/proc.h"
 #include "core/parse.h"
 #include "core/path.h"
 #include "core/str.h"
@@ -435,4 +436,19 @@ int debian_fetch_kernel(struct store *store, struct debian_package *ret, int *re
 	}
 	*ret = package;
 	return 0;
+}
+
+char *debian_lacks(const char **ret_mend)
+{
+	const char *given = getenv("DUET_DEBIAN_MIRROR");
+	_cleanup_free_ char *program = proc_find_helper("gpgv"), *mirror = NULL;
+
+	*ret_mend = "sudo apt-get install gpgv debian-archive-keyring";
+	if (!program)
+		return xstrdup("gpgv is not installed");
+	if (access(keyring(), R_OK) < 0)
+		return xasprintf("%s cannot be read", keyring());
+	mirror = given && *given ? xstrdup(given) : mirror_of_host(DEBIAN_SUITE);
+	*ret_mend = "set DUET_DEBIAN_MIRROR to the URL of a mirror";
+	return mirror ? NULL : xstrdup("apt's sources name no mirror with " DEBIAN_SUITE);
 }

@@ -27,6 +27,10 @@ struct debian_package {
  */
 int debian_fetch_kernel(struct store *store, struct debian_package *ret, int *ret_fd,
 			struct err *err);
+/*
+ * What fetching takes and this host lacks, as a clause, or NULL. Owned; *ret_mend: static, what to do.
+ */
+char *debian_lacks(const char **ret_mend);
 void debian_package_done(struct debian_package *package);
 
 /*

@@ -84,8 +84,8 @@ static bool has_flags(void)
 	return found;
 }
 
-/* Why there is no KVM here, as a clause; NULL when there may be one. */
-static const char *why_not(const char **ret_mend)
+/* The device alone: `accel: kvm` is the user's word that it works. */
+static const char *why_no_device(const char **ret_mend)
 {
 	_cleanup_close_ int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
@@ -101,14 +101,22 @@ static const char *why_not(const char **ret_mend)
 	return NULL;
 }
 
+const char *accel_why_not(const char **ret_mend)
+{
+	const char *why = why_no_device(ret_mend);
+
+	return !why && !has_flags() ? "the processor shows neither vmx nor svm" : why;
+}
+
 int accel_choose(struct vm *vm, struct err *err)
 {
-	const char *mend, *why = vm->job->vm.accel == ACCEL_TCG ? NULL : why_not(&mend);
+	const char *mend, *why;
 	enum verdict verdict;
 
 	if (vm->job->vm.accel == ACCEL_TCG)
 		return 0;
 	if (vm->job->vm.accel == ACCEL_KVM) {
+		why = why_no_device(&mend);
 		vm->kvm = !why;
 		if (!why)
 			return 0;
@@ -116,8 +124,7 @@ int accel_choose(struct vm *vm, struct err *err)
 		return err_mend(err, "%s; or target.vm.accel: auto", mend);
 	}
 	verdict = recall(vm);
-	if (!why && !has_flags())
-		why = "the processor shows neither vmx nor svm";
+	why = accel_why_not(&mend);
 	if (!why && verdict == VERDICT_BROKEN)
 		why = "no guest came up with it";
 	vm->kvm = !why;

@@ -10,6 +10,7 @@
 #include "core/str.h"
 #include "runners/agent.h"
 #include "runners/runner.h"
+#include "runners/vm/accel.h"
 #include "runners/vm/console.h"
 #include "runners/vm/launch.h"
 #include "runners/vm/qemu.h"
@@ -73,16 +74,6 @@ int guest_blame(struct guest *guest, struct err *err);
 void vm_fixed_mounts(struct str *out);
 /* An agent_run's setup: `data` is a struct vm. */
 void vm_setup(void *data, struct str *out);
-
-/* ---- accel.c: KVM or TCG ---- */
-
-/*
- * Decides by the job and the host; says so where nobody asked for TCG (once since the host booted,
- * always with -v). ERR_HOST for `accel: kvm` without one.
- */
-int accel_choose(struct vm *vm, struct err *err);
-/* Remembers whether KVM ran a guest. */
-void accel_remember(struct vm *vm, bool works);
 
 /* ---- state.c: saved states ---- */
 
