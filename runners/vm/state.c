@@ -116,17 +116,17 @@ static int save(struct guest *guest, int state, struct err *err)
 	return wait_for_state(&qmp, err);
 }
 
-static int boot_and_save(const struct vm *vm, const struct str *initrd, int ram, int state,
-			 struct err *err)
+static int boot_and_save(const struct vm *vm, int ram, int state, struct err *err)
 {
-	struct guest_start start = { .vmlinux = vm->rootfs->kernel.vmlinux, .initrd = initrd,
+	_cleanup_(str_done) struct str initrd = { 0 };
+	struct guest_start start = { .vmlinux = vm->rootfs->kernel.vmlinux, .initrd = &initrd,
 				     .ram = ram };
 	struct agent_run run = { .hello_ms = READY_MS };
 	_cleanup_free_ struct guest *guest = xcalloc(1, sizeof(*guest));
 	int result;
 
 	saved_machine(vm, &start.machine);
-	if (guest_start(vm, &start, guest, err) < 0)
+	if (vm_make_initrd(vm, &initrd, err) < 0 || guest_start(vm, &start, guest, err) < 0)
 		return -1;
 	guest_watch(guest, &run);
 	result = agent_wait_hello(&run, err);
@@ -138,8 +138,7 @@ static int boot_and_save(const struct vm *vm, const struct str *initrd, int ram,
 	return result;
 }
 
-static int make_in(const struct vm *vm, struct store_tmp *tmp, const char *key,
-		   const struct str *initrd, struct err *err)
+static int make_in(const struct vm *vm, struct store_tmp *tmp, const char *key, struct err *err)
 {
 	const char *const *files = store_item_files(STORE_STATE);
 	int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
@@ -148,12 +147,12 @@ static int make_in(const struct vm *vm, struct store_tmp *tmp, const char *key,
 
 	if (ram < 0 || state < 0 || ftruncate(ram, (off_t)vm->job->vm.memory_bytes) < 0)
 		return err_sys_as(err, ERR_STORE, errno, "make a saved state");
-	if (boot_and_save(vm, initrd, ram, state, err) < 0)
+	if (boot_and_save(vm, ram, state, err) < 0)
 		return -1;
 	return store_item_publish(vm->store, tmp, STORE_STATE, key, vm->rootfs->kernel.release, err);
 }
 
-static int make(const struct vm *vm, const char *key, const struct str *initrd, struct err *err)
+static int make(const struct vm *vm, const char *key, struct err *err)
 {
 	struct err ignored = { 0 };
 	struct store_tmp tmp;
@@ -162,7 +161,7 @@ static int make(const struct vm *vm, const char *key, const struct str *initrd, 
 	if (store_tmp_new(vm->store, &tmp, err) < 0)
 		return -1;
 	log_debug("no saved state of this machine yet: it is booted once and saved");
-	result = make_in(vm, &tmp, key, initrd, err);
+	result = make_in(vm, &tmp, key, err);
 	(void)store_tmp_drop(vm->store, &tmp, &ignored);
 	err_done(&ignored);
 	return result;
@@ -187,7 +186,7 @@ static int start_from(const struct vm *vm, const struct store_item *item, struct
 	return guest_start(vm, &start, ret, err);
 }
 
-int state_start(const struct vm *vm, const struct str *initrd, struct guest *ret, struct err *err)
+int state_start(const struct vm *vm, struct guest *ret, struct err *err)
 {
 	char key[DIGEST_HEX_SIZE];
 	struct store_item item;
@@ -196,7 +195,7 @@ int state_start(const struct vm *vm, const struct str *initrd, struct guest *ret
 	state_key(vm, key);
 	found = store_item_open(vm->store, STORE_STATE, key, &item, err);
 	if (found == 0) {
-		if (make(vm, key, initrd, err) < 0)
+		if (make(vm, key, err) < 0)
 			return -1;
 		found = store_item_open(vm->store, STORE_STATE, key, &item, err);
 		if (found == 0)

@@ -119,7 +119,7 @@ static void vm_done(struct vm *vm)
 	free(vm->init);
 }
 
-static int make_initrd(const struct vm *vm, struct str *ret, struct err *err)
+int vm_make_initrd(const struct vm *vm, struct str *ret, struct err *err)
 {
 	_cleanup_free_ char *modules = NULL;
 	size_t size;
@@ -133,12 +133,15 @@ static int make_initrd(const struct vm *vm, struct str *ret, struct err *err)
 
 /* ---- the run --------------------------------------------------------------------------------- */
 
-static int boot(const struct vm *vm, const struct str *initrd, struct guest *ret, struct err *err)
+static int boot(const struct vm *vm, struct guest *ret, struct err *err)
 {
+	_cleanup_(str_done) struct str initrd = { 0 };
 	int disks[QEMU_DISKS_MAX];
-	struct guest_start start = { .machine = vm->machine, .initrd = initrd, .disks = disks,
+	struct guest_start start = { .machine = vm->machine, .initrd = &initrd, .disks = disks,
 				     .vmlinux = vm->rootfs->kernel.vmlinux };
 
+	if (vm_make_initrd(vm, &initrd, err) < 0)
+		return -1;
 	start.machine.kernel = true;
 	for (size_t i = 0; i < vm->rootfs->disk_count; i++)
 		disks[i] = vm->rootfs->disks[i].image;
@@ -186,17 +189,13 @@ static int talk(struct vm *vm, struct guest *guest, bool eager, int *ret_code, s
 /* One start, to the job's end. *ret_heard: the guest came up. */
 static int run_once(struct vm *vm, int *ret_code, bool *ret_heard, struct err *err)
 {
-	_cleanup_(str_done) struct str initrd = { 0 };
 	_cleanup_free_ struct guest *guest = xcalloc(1, sizeof(*guest));
 	bool saved = vm->job->vm.snapshot && !vm->kvm;
 	int result;
 
-	if (make_initrd(vm, &initrd, err) < 0)
-		return -1;
 	log_debug("the guest starts %s, accelerated by %s", saved ? "from a saved state" : "cold",
 		  vm->kvm ? "KVM" : "nothing (TCG)");
-	result = saved ? state_start(vm, &initrd, guest, err) : boot(vm, &initrd, guest, err);
-	str_done(&initrd);
+	result = saved ? state_start(vm, guest, err) : boot(vm, guest, err);
 	/* the disks and the state have locks of their own: gc and other builds may go on */
 	store_unlock(vm->store);
 	if (result < 0)

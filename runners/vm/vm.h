@@ -75,10 +75,13 @@ void vm_fixed_mounts(struct str *out);
 /* An agent_run's setup: `data` is a struct vm. */
 void vm_setup(void *data, struct str *out);
 
+/* vm.c: the initramfs. */
+int vm_make_initrd(const struct vm *vm, struct str *ret, struct err *err);
+
 /* ---- state.c: saved states ---- */
 
 /* Starts from a saved state, made when there is none; ERR_VM. Only under TCG (see state.c). */
-int state_start(const struct vm *vm, const struct str *initrd, struct guest *ret, struct err *err);
+int state_start(const struct vm *vm, struct guest *ret, struct err *err);
 /* What the state of this machine is found by: all that matters to it. */
 void state_key(const struct vm *vm, char ret[DIGEST_HEX_SIZE]);
 
