@@ -2,7 +2,7 @@
 # Makes a checkout ready.
 #
 #	./autogen.sh		writes configure
-#	./autogen.sh --demo	installs what is missing, builds, runs examples/hello
+#	./autogen.sh --demo	installs what is missing, builds, runs examples/hello as container and VM
 #	./autogen.sh --check	installs what is missing, builds with warnings as errors, runs all tests
 #
 # Built in build/; nothing is installed but Debian packages, which are named before.
@@ -12,7 +12,7 @@ cd "$(dirname "$0")"
 build_packages='gcc make autoconf automake pkg-config libc6-dev linux-libc-dev libyaml-dev
 libjansson-dev libcap-dev libseccomp-dev libarchive-dev libcurl4-openssl-dev libssl-dev libzstd-dev
 zlib1g-dev liblzma-dev check musl-tools scdoc'
-demo_packages='mmdebstrap uidmap'
+demo_packages='mmdebstrap uidmap qemu-system-x86 gpgv debian-archive-keyring e2fsprogs'
 check_packages='python3 python3-jsonschema strace bubblewrap crun umoci skopeo podman libarchive-tools
 attr acl libcap2-bin e2fsprogs zstd xz-utils gzip openssl curl shellcheck util-linux procps
 clang libclang-rt-14-dev'
@@ -96,8 +96,8 @@ demo() {
 		mmdebstrap --quiet --variant=minbase --format=tar bookworm - | gzip >build/debian.tar.gz.part
 		mv build/debian.tar.gz.part build/debian.tar.gz
 	fi
-	say "duet run -C examples/hello"
-	DEBIAN_ROOT="$PWD/build/debian.tar.gz" build/duet run -C examples/hello
+	say "duet run --on all -C examples/hello"
+	DEBIAN_ROOT="$PWD/build/debian.tar.gz" build/duet run --on all -C examples/hello </dev/null
 }
 
 check() {

@@ -1,4 +1,7 @@
-/* duet build: make the image; its id is the only line on standard output. */
+/*
+ * duet build: make the image, in the form that the runner wants; its id is the only line on standard
+ * output.
+ */
 #include <stdio.h>
 
 #include "builders/builder.h"
@@ -22,10 +25,13 @@ int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
 {
 	_cleanup_free_ struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
 	struct session session = { 0 };
+	struct chosen chosen = { 0 };
 	int result = session_open(&session, cli, err);
 
+	if (result == 0)
+		result = chosen_find(cli, &session.spec, &chosen, err);
 	if (result == 0) {
-		struct build build = { &session.store, &session.spec, &session.plan, ROOTFS_TREES };
+		struct build build = { &session.store, &session.spec, &session.plan, chosen.forms };
 
 		result = builders_build(&build, rootfs, err);
 	}

@@ -10,6 +10,7 @@
 #include "core/rootfs.h"
 #include "core/spec.h"
 #include "core/store.h"
+#include "runners/runner.h"
 
 /* What the options say. Everything is borrowed from argv. */
 struct cli {
@@ -54,6 +55,20 @@ int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_run(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_schema(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_store(const struct cli *cli, int *ret_code, struct err *err);
+
+/* The runners of one call, in order. */
+struct chosen {
+	const struct runner *runners[SPEC_RUNNER_COUNT];
+	size_t count;
+	unsigned int forms;	/* ROOTFS_*: what they need of the rootfs */
+};
+
+/*
+ * By --on; without it the first of the spec's `on`. `all` is what the spec's `on` names, else both.
+ * ERR_USAGE for an unknown name.
+ */
+int chosen_find(const struct cli *cli, const struct spec *spec, struct chosen *ret,
+		struct err *err);
 
 /* The spec, the store and the plan that a command works on; opened by session_open in this order. */
 struct session {

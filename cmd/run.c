@@ -10,50 +10,6 @@
 #include "core/job_make.h"
 #include "core/log.h"
 #include "core/str.h"
-#include "runners/runner.h"
-
-static const char *const words[SPEC_RUNNER_COUNT] = {
-	[SPEC_RUNNER_CONTAINER] = "container",
-	[SPEC_RUNNER_VM] = "vm",
-};
-
-#define RUNNERS_MAX 2	/* as SPEC_RUNNER_COUNT */
-
-/* The runners of one call, in order. */
-struct chosen {
-	const struct runner *runners[RUNNERS_MAX];
-	size_t count;
-	unsigned int forms;	/* what they need of the rootfs */
-};
-
-static int add_runner(struct chosen *chosen, const char *name, struct err *err)
-{
-	const struct runner *runner = runner_find(name);
-
-	if (!runner) {
-		_cleanup_free_ char *shown = str_escape(name, 64);
-
-		err_set(err, ERR_USAGE, "run on %s: there is no such runner", shown);
-		return err_mend(err, "--on container, --on vm or --on all");
-	}
-	chosen->runners[chosen->count++] = runner;
-	chosen->forms |= runner->forms;
-	return 0;
-}
-
-/* `all` is what the spec's `on` names, else both. */
-static int choose(const struct cli *cli, const struct spec *spec, struct chosen *ret,
-		  struct err *err)
-{
-	if (!cli->on)
-		return add_runner(ret, words[spec->on[0]], err);
-	if (strcmp(cli->on, "all"))
-		return add_runner(ret, cli->on, err);
-	for (size_t i = 0; i < (spec->on_is_given ? spec->on_count : SPEC_RUNNER_COUNT); i++)
-		if (add_runner(ret, words[spec->on_is_given ? spec->on[i] : i], err) < 0)
-			return -1;
-	return 0;
-}
 
 static int run_job(const struct cli *cli, struct session *session, const struct runner *runner,
 		   const struct rootfs *rootfs, int *ret_code, struct err *err)
@@ -145,7 +101,7 @@ int cmd_run(const struct cli *cli, int *ret_code, struct err *err)
 		return -1;
 	result = session_open(&session, cli, err);
 	if (result == 0)
-		result = choose(cli, &session.spec, &chosen, err);
+		result = chosen_find(cli, &session.spec, &chosen, err);
 	if (result == 0) {
 		struct build build = { &session.store, &session.spec, &session.plan, chosen.forms };
 
