@@ -1,9 +1,11 @@
 #!/bin/sh
-# A Debian layer of about 450 MB, gzip, to a tree that is on the disk: duet build, umoci unpack,
-# podman load and pull, and igzip piped into tar as the floor, in turns. Each gets a fresh journaled
+# A Debian layer of about 450 MB, gzip, to what is run from and on the disk: duet build for a
+# container (a tree) and for a VM (an EROFS file), umoci unpack, podman load and pull, and as floors
+# igzip piped into tar and igzip into one file, in turns. Each gets a fresh journaled
 # ext4 of its own in a loop file; the clock stops when that file system is synced. The layer is the
 # same bytes for all, warm in the page cache; nothing else is.
-# Then the worker's peak memory on a layer of 300,000 small files.
+# The VM's kernel is in the store before. Then the worker's peak memory on a layer of 300,000 small
+# files, in both forms.
 #
 #	DUET_BENCH_TAR=FILE	a tar.gz to measure with, instead of making one
 #	DUET_BENCH_LAYER_ROUNDS=N	3 unless told
@@ -94,7 +96,9 @@ spec() {
 	SPEC
 }
 
-# measure NAME SOURCE COMMAND...: a line of timeit's to $W/times
+# measure NAME SOURCE COMMAND...: a line of timeit's to $W/times; $before is copied to the disk as
+# its store, not measured
+before=
 measure() {
 	name=$1 source=$2
 	shift 2
@@ -104,6 +108,7 @@ measure() {
 		"$image_file" || exit 99
 	mount -o loop "$image_file" "$disk" || skip 'no loop mount can be made'
 	mkdir "$disk/tmp"
+	[ -z "$before" ] || cp -a "$before" "$disk/store"
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
 	cat "$source" "$W/bin/"* "$(command -v "$1")" >/dev/null
@@ -129,8 +134,17 @@ medians() {
 		sort -t '	' -k 3,3n >"$W/table"
 }
 
+# A store that has a kernel and nothing else; no VMs are measured where there can be none.
+make_kernel() {
+	printf 'duet: 1\nname: none\nimage: {from: scratch}\n' >"$W/duet.yaml"
+	"$DUET" build -q --on vm --store "$W/kernel-store" -C "$W" >"$W/log" 2>&1 && return
+	echo "no VM form is measured: $(cat "$W/log")"
+	return 1
+}
+
 make_tar
 make_layout
+make_kernel && with_vm=1 || with_vm=
 spec "$tar"
 podman="podman --root $disk/podman --runroot $disk/run --storage-driver overlay"
 export TMPDIR="$disk/tmp"
@@ -139,6 +153,13 @@ while [ $round -lt "$rounds" ]; do
 	measure igzip+tar "$tar" sh -c 'mkdir "$1/root" && igzip -dc <"$0" | tar -xpf - -C "$1/root"' \
 		"$tar" "$disk"
 	measure duet "$tar" "$DUET" build -q --store "$disk/store" -C "$W/project"
+	if [ -n "$with_vm" ]; then
+		measure 'igzip > file' "$tar" sh -c 'igzip -dc <"$0" >"$1/file"' "$tar" "$disk"
+		before=$W/kernel-store
+		measure 'duet for a VM' "$tar" "$DUET" build -q --on vm --store "$disk/store" \
+			-C "$W/project"
+		before=
+	fi
 	measure umoci "$layout/blobs/sha256/${layer#*:}" \
 		umoci unpack --image "$layout:bench" "$disk/bundle"
 	# shellcheck disable=SC2086 # words on purpose
@@ -155,13 +176,25 @@ show "$W/table"
 fastest=$(sort -t '	' -k 3,3n "$W/medians" | awk -F '\t' '/^(umoci|podman)/ { print $3; exit }')
 target 'duet to the fastest of umoci and podman' "$(ratio "$duet_us" "$fastest")" 0.4
 
+if [ -n "$with_vm" ]; then
+	vm_us=$(column "$W/medians" 'duet for a VM' 3)
+	target 'duet for a VM to igzip > file' \
+		"$(ratio "$vm_us" "$(column "$W/medians" 'igzip > file' 3)")" 1.35
+	target 'duet for a VM to the fastest of umoci and podman' "$(ratio "$vm_us" "$fastest")" 0.25
+fi
+
 many=$W/many.tar.gz
 python3 "$SRC/tests/bench/many_files.py" "$files" 1500 | igzip -1 -c >"$many" || exit 99
 spec "$many"
 : >"$W/times"
 disk_bytes=4G disk_inodes=$((files * 5 / 4 + 1000))
 measure duet "$many" "$DUET" build -q --store "$disk/store" -C "$W/project"
+before=$W/kernel-store
+[ -z "$with_vm" ] || measure 'duet for a VM' "$many" "$DUET" build -q --on vm --store "$disk/store" \
+	-C "$W/project"
 echo "a layer of $files files of 1500 bytes"
 show "$W/times"
 target 'peak memory, MiB' "$(ratio "$(column "$W/times" duet 6)" 1024)" 128
+[ -z "$with_vm" ] || target 'peak memory for a VM, MiB' \
+	"$(ratio "$(column "$W/times" 'duet for a VM' 6)" 1024)" 128
 verdict
