@@ -12,9 +12,10 @@ cd "$(dirname "$0")"
 build_packages='gcc make autoconf automake pkg-config libc6-dev linux-libc-dev libyaml-dev
 libjansson-dev libcap-dev libseccomp-dev libarchive-dev libcurl4-openssl-dev libssl-dev libzstd-dev
 zlib1g-dev liblzma-dev check musl-tools scdoc'
-demo_packages='mmdebstrap uidmap'
+demo_packages='mmdebstrap uidmap gpgv debian-archive-keyring'
 check_packages='python3 python3-jsonschema strace bubblewrap crun umoci skopeo podman libarchive-tools
 attr acl libcap2-bin e2fsprogs zstd xz-utils gzip openssl curl shellcheck util-linux procps
+gnupg kmod lz4 binutils erofs-utils
 clang libclang-rt-14-dev'
 
 case $(uname -m) in

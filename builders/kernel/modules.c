@@ -20,6 +20,7 @@
 #include "core/mem.h"
 
 #define DEPTH_MAX 64	/* modules that each depend on the next one */
+#define MATCHES_MAX 64	/* modules of one alias */
 
 struct module {
 	char *name, *path;	/* owned */
@@ -292,10 +293,18 @@ static void want_softly(struct table *table, struct closure *closure, struct mod
 	table->err = err;
 }
 
+static int by_place(const void *a, const void *b)
+{
+	const struct module *left = *(struct module *const *)a, *right = *(struct module *const *)b;
+
+	return (left > right) - (left < right);
+}
+
 static int want_before(struct table *table, struct closure *closure, const char *name,
 		       unsigned int depth)
 {
-	struct module *module = find(table, name);
+	struct module *module = find(table, name), *matches[MATCHES_MAX];
+	size_t count = 0;
 
 	if (module) {
 		want_softly(table, closure, module, depth);
@@ -305,13 +314,17 @@ static int want_before(struct table *table, struct closure *closure, const char 
 		return 0;
 	if (know_aliases(table) < 0)
 		return -1;
-	for (size_t i = 0; i < table->alias_names.count; i++) {
+	for (size_t i = 0; i < table->alias_names.count && count < MATCHES_MAX; i++) {
 		if (fnmatch(table->alias_names.items[i], name, 0))
 			continue;
 		module = find(table, table->alias_modules.items[i]);
 		if (module)
-			want_softly(table, closure, module, depth);
+			matches[count++] = module;
 	}
+	/* by name: the same whether the aliases came from a list or from the modules */
+	qsort(matches, count, sizeof(matches[0]), by_place);
+	for (size_t i = 0; i < count; i++)
+		want_softly(table, closure, matches[i], depth);
 	return 0;
 }
 
