@@ -16,7 +16,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 
-#define CACHE_BLOCKS 64
+#define CACHE_BLOCKS 32
 
 struct erofs {
 	int fd;		/* borrowed */

@@ -34,7 +34,17 @@ struct acl {
 
 /* False when it is full. */
 bool acl_add(struct acl *acl, uint16_t tag, uint16_t bits, uint32_t id);
-/* Sorts it and writes its bytes (ACL_BYTES_MAX at most); returns how many. */
-size_t acl_bytes(struct acl *acl, uint8_t *ret);
+void acl_sort(struct acl *acl);
+/* Writes its bytes (ACL_BYTES_MAX at most); returns how many. */
+size_t acl_bytes(const struct acl *acl, uint8_t *ret);
+
+/*
+ * What the kernel does when one is set and when a mode is (fs/posix_acl.c): 0 or the -errno with which
+ * it refuses these bytes (without entries: there is no ACL then); the mode that an ACL gives, and
+ * whether it says more than that mode; what chmod makes of an ACL.
+ */
+int acl_parse(const void *bytes, size_t size, struct acl *ret);
+bool acl_mode(const struct acl *acl, uint32_t *mode);
+void acl_chmod(struct acl *acl, uint32_t mode);
 
 #endif

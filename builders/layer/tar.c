@@ -182,6 +182,7 @@ static int take_acl(struct tar_entry *entry, struct archive_entry *from, int kin
 	}
 	if (acl.count == 0)
 		return 0;
+	acl_sort(&acl);
 	return add_xattr(entry, acl_kinds[kind].xattr, bytes, acl_bytes(&acl, bytes), err);
 }
 

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "builders/layer/erofs/writer.h"
 #include "builders/layer/layer.h"
 #include "builders/layer/output.h"
 #include "builders/layer/stream.h"
@@ -157,6 +158,40 @@ static int unpack_tree(const struct layer_unpack *args, struct stream *stream, s
 	return unpack(&output, stream, tar, result, err);
 }
 
+struct images {
+	struct erofs **list;	/* owned, each owned */
+	size_t count;
+};
+
+static void images_done(struct images *images)
+{
+	while (images->count > 0)
+		erofs_free(images->list[--images->count]);
+	free(images->list);
+}
+
+static int unpack_erofs(const struct layer_unpack *args, struct stream *stream, struct tar *tar,
+			struct layer_result *result, struct err *err)
+{
+	_cleanup_free_ struct view_layer *layers =
+		xcalloc(args->lower_count + 1, sizeof(*layers));
+	_cleanup_(images_done) struct images images = {
+		xcalloc(args->lower_count + 1, sizeof(*images.list)), 0
+	};
+	_cleanup_(output_done) struct output output = { 0 };
+	_cleanup_(writer_done) struct writer writer;
+
+	writer_init(&writer, args->out);
+	for (size_t i = 0; i < args->lower_count; i++) {
+		if (erofs_new(args->lower[i], &images.list[i], err) < 0)
+			return err_wrap(err, "layer %zu below", i + 1);
+		images.count++;
+		layers[i] = view_of_erofs(images.list[i]);
+	}
+	writer_output(&writer, layers, args->lower_count, &output);
+	return unpack(&output, stream, tar, result, err);
+}
+
 int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, struct err *err)
 {
 	const struct stream_args stream_args = {
@@ -176,7 +211,8 @@ int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, stru
 	if (stream_new(&stream_args, &stream, err) < 0)
 		return -1;
 	tar = tar_new(&(struct tar_source){ read_stream, stream });
-	unpacked = unpack_tree(args, stream, tar, &result, err);
+	unpacked = (args->form == LAYER_EROFS ? unpack_erofs : unpack_tree)(args, stream, tar,
+									     &result, err);
 	if (unpacked < 0)
 		stream_blame(stream, err);
 	tar_free(tar);
@@ -184,14 +220,4 @@ int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, stru
 	if (unpacked == 0)
 		*ret = result;
 	return unpacked;
-}
-
-int layer_merge(const int *lower, size_t count, int out, struct layer_result *ret,
-		struct err *err)
-{
-	(void)lower;
-	(void)count;
-	(void)out;
-	(void)ret;
-	return err_set(err, ERR_LAYER, "merge layers: not there yet");
 }
