@@ -359,7 +359,17 @@ if command -v ar >/dev/null; then
 	tool "$W/bzImage"
 	taken 'a file without modules' $release
 	has 'a file without modules: another id' "$(tail -n 1 <<<"$out")$good" sha256
+	whole=VIRTIO_PCI=y,VIRTIO_CONSOLE=y,VIRTIO_BLK=y,EROFS_FS=y,OVERLAY_FS=y,VIRTIO_NET=y,VIRTIO_FS=m
+	kernel_make kernel "$W/vmlinuz-5" 5 config=$whole
+	KERNEL_OUT=$W tool "$W/vmlinuz-5"
+	taken 'a file whose configuration has it all' 5
+	is 'its features' "$(grep -a -o '^\(disk\|scratch\|net\|share\)$' "$W/modules" | tr '\n' ' ')" 'disk net '
 	rm -rf "$store"
+	kernel_make kernel "$W/vmlinuz-5" 5 "config=${whole/BLK=y/BLK=m},EXT4_FS=y"
+	tool "$W/vmlinuz-5"
+	refused 'a file whose modules are missing' kernel.unfit \
+		'kernel 5 lacks virtio_blk (CONFIG_VIRTIO_BLK)'
+	has 'a file whose modules are missing: mend' "$err" 'wants ROOT/lib/modules/5'
 	tool "$W/absent"
 	refused 'an absent file' host.system 'No such file'
 	tool "$W"

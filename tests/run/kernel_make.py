@@ -1,6 +1,6 @@
 """Makes what kernel.sh needs: small kernels, modules, packages, mirrors; compares load orders.
 
-    kernel_make.py kernel FILE RELEASE [pack=gzip|xz|zstd|lz4|none] [pvh=no] [cut=yes]
+    kernel_make.py kernel FILE RELEASE [pack=gzip|xz|zstd|lz4|none] [pvh=no] [cut=yes] [config=NAME=y,...]
     kernel_make.py deb FILE RELEASE [data=xz|zst|gz|none] [lack=NAME,...] [bad=WHAT] [kernel options]
     kernel_make.py mirror FOLDER DEB VERSION [FIELD=VALUE...]    writes dists/.../Release, unsigned
     kernel_make.py order ARCHIVE ROOT RELEASE    against modprobe --show-depends; ROOT has depmod's lists
@@ -56,9 +56,13 @@ def lz4(data):
     return b"\x02\x21\x4c\x18" + struct.pack("<I", len(block)) + block
 
 
-def kernel(release, pack="gzip", pvh="yes", cut="no", **_):
+def kernel(release, pack="gzip", pvh="yes", cut="no", config="", **_):
     note = struct.pack("<III4sI", 4, 4, 18 if pvh == "yes" else 17, b"Xen\0", 0x1000000)
-    plain = elf([(b".text", b"Linux version %s (test)\n" % release.encode() * 2000)], note)
+    sections = [(b".text", b"Linux version %s (test)\n" % release.encode() * 2000)]
+    if config:
+        text = "".join("CONFIG_%s\n" % line for line in config.split(","))
+        sections.append((b".rodata", b"IKCFG_ST" + gzip.compress(text.encode(), mtime=0) + b"IKCFG_ED"))
+    plain = elf(sections, note)
     size = struct.pack("<I", len(plain))
     if pack == "elf":
         return plain
