@@ -42,8 +42,8 @@ struct rootfs_kernel {
 	 * erofs, overlay), which every kernel here has; scratch (ext4), net (virtio_net), share
 	 * (virtiofs) where the kernel has them. A module that a softdep names has a "?" behind its name
 	 * and may fail to load. base's are loaded before all others, which do not name them again; else a
-	 * module may stand in more than one line. A kernel without a modules folder gets all five lines:
-	 * nobody knows what is built into it.
+	 * module may stand in more than one line. A kernel without modules and without its own
+	 * configuration in it gets all five lines: nobody knows what is built into it.
 	 */
 	int modules;
 	int use;		/* owned; as above */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "builders/kernel/config.h"
 #include "builders/kernel/files.h"
 #include "builders/kernel/image.h"
 #include "builders/kernel/modules.h"
@@ -25,15 +26,29 @@ static int write_archive(int fd, const struct str *archive, struct digest *ret, 
 	return 0;
 }
 
+/* The configuration that the kernel carries; NULL when it has none. */
+static int read_config(int fd, char **ret, struct err *err)
+{
+	_cleanup_(bytes_done) struct bytes vmlinux = { 0 };
+
+	if (bytes_map(fd, KERNEL_VMLINUX_BYTES_MAX, &vmlinux, err) < 0)
+		return err_wrap(err, "vmlinux");
+	*ret = config_find(&vmlinux);
+	return 0;
+}
+
 static int take(const struct kernel_take *args, const struct bytes *image,
 		const struct kernel_files *files, struct kernel_taken *ret, struct err *err)
 {
 	_cleanup_(str_done) struct str archive = { 0 };
+	_cleanup_free_ char *config = NULL;
 
-	if (modules_pack(files, ret->release, &archive, err) < 0)
-		return -1;
 	if (image_extract(image, args->vmlinux, &ret->vmlinux, err) < 0)
 		return err_wrap(err, "kernel %s", ret->release);
+	if (!files->ops && read_config(args->vmlinux, &config, err) < 0)
+		return -1;
+	if (modules_pack(files, config, ret->release, &archive, err) < 0)
+		return -1;
 	return write_archive(args->archive, &archive, &ret->archive, err);
 }
 

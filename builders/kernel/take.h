@@ -18,7 +18,7 @@
 #include "core/digest.h"
 #include "core/err.h"
 
-#define KERNEL_PACKAGE_BYTES_MAX (1ull << 30)	/* plain bytes of a .deb's data */
+#define KERNEL_PACKAGE_BYTES_MAX (512ull << 20)	/* plain bytes of a .deb's data */
 #define KERNEL_FILES_MAX 50000			/* files of a package, or below a modules folder */
 #define KERNEL_IMAGE_BYTES_MAX (512u << 20)	/* a boot image, or an ELF that is given as such */
 #define KERNEL_VMLINUX_BYTES_MAX (1ull << 30)

@@ -3,7 +3,8 @@
  *
  *	fetch_probe URL SHA256-HEX BYTES FILE CA-FILE
  *
- * CA-FILE "-": the system's. Prints a line "wait MS" for every wait between tries (it waits at
+ * CA-FILE "-": the system's. $FETCH_PLAIN: http:// is allowed. $FETCH_ANY: no digest is known, BYTES is
+ * the most that is taken. Prints a line "wait MS" for every wait between tries (it waits at
  * most a twentieth of a second for each), then "done BYTES" or "error CLASS: MESSAGE | MEND".
  */
 #include <fcntl.h>
@@ -54,6 +55,12 @@ int main(int argc, char **argv)
 	    !parse_u64(argv[3], &fetch.bytes))
 		return 2;
 	fetch.url = argv[1];
+	fetch.plain_http = getenv("FETCH_PLAIN") != NULL;
+	fetch.any_digest = getenv("FETCH_ANY") != NULL;
+	if (fetch.any_digest) {
+		fetch.bytes_max = fetch.bytes;
+		fetch.bytes = 0;
+	}
 	fetch.ca_file = strcmp(argv[5], "-") ? argv[5] : NULL;
 	fetch.out = open(argv[4], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fetch.out < 0)

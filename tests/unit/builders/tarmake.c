@@ -15,6 +15,7 @@
 
 #include "core/fs.h"
 #include "core/mem.h"
+#include "tests/unit/builders/forms.h"
 
 #define BLOCK 512
 
@@ -218,6 +219,49 @@ void work_done(struct work *work)
 	ck_assert_int_eq(fs_remove_tree(AT_FDCWD, work->path, &err), 0);
 }
 
+/* The other form of the same layer: equal in all, or refused for the same reason. */
+static void check_erofs(struct work *work, const struct str *blob, int lower, int unpacked,
+			const struct layer_result *tree, const struct err *tree_err)
+{
+	struct str list = { 0 }, wanted = { 0 };
+	struct layer_result result;
+	struct err err = { 0 };
+	int image = forms_erofs(blob, &lower, lower >= 0 ? 1 : 0, &result, &err);
+
+	ck_assert_msg((image < 0) == (unpacked < 0), "as EROFS: %s; as tree: %s",
+		      err.msg ? err.msg : "done", tree_err->msg ? tree_err->msg : "done");
+	if (image < 0) {
+		ck_assert_str_eq(err.msg, tree_err->msg);
+		ck_assert_int_eq(err.code, tree_err->code);
+		err_done(&err);
+		return;
+	}
+	ck_assert(digest_equal(&result.diff_id, &tree->diff_id));
+	ck_assert(result.entries == tree->entries && result.tree_bytes == tree->tree_bytes);
+	ck_assert(result.needs_lower == tree->needs_lower && result.devices == tree->devices);
+	forms_list_tree(work->tree, &wanted);
+	ck_assert_msg(forms_list_erofs(image, &list, &err) == 0, "%s", err.msg);
+	ck_assert_str_eq(list.text, wanted.text);
+	str_done(&list);
+	str_done(&wanted);
+	close(image);
+}
+
+/* What the test put below, as an EROFS file. */
+static int lower_erofs(struct work *work)
+{
+	struct layer_result result;
+	struct err err = { 0 };
+	struct str tar = { 0 };
+	int image;
+
+	forms_tar_of_tree(work->lower, &tar);
+	image = forms_erofs(&tar, NULL, 0, &result, &err);
+	ck_assert_msg(image >= 0, "%s", err.msg);
+	str_done(&tar);
+	return image;
+}
+
 int work_unpack(struct work *work, const struct str *blob, bool above, struct layer_result *ret,
 		struct err *err)
 {
@@ -229,7 +273,12 @@ int work_unpack(struct work *work, const struct str *blob, bool above, struct la
 		.lower_count = above ? 1 : 0,
 	};
 
-	return layer_unpack(&args, ret, err);
+	_cleanup_close_ int lower = above ? lower_erofs(work) : -1;
+	int unpacked = layer_unpack(&args, ret, err);
+
+	if (!work->trees_only)
+		check_erofs(work, blob, lower, unpacked, ret, err);
+	return unpacked;
 }
 
 uint32_t work_mode(const struct work *work, const char *path)

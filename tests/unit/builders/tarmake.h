@@ -41,6 +41,7 @@ int tarmake_fd(const void *data, size_t size);
 struct work {
 	char path[64];
 	int top, tree, lower, victim;
+	bool trees_only;	/* work_unpack leaves the other form alone */
 };
 
 /* Makes a folder with tree/, lower/ and victim/hello; exits 77 where it is not root. */
@@ -48,7 +49,10 @@ void work_init(struct work *work);
 /* Names, content, mode, owner, nlink and time of the victim are what they were; fails else. */
 void work_intact(const struct work *work);
 void work_done(struct work *work);
-/* layer_unpack of the bytes into work->tree, above work->lower when `above`. */
+/*
+ * layer_unpack of the bytes into work->tree, above work->lower when `above`; and into an EROFS file,
+ * which has to come to the same.
+ */
 int work_unpack(struct work *work, const struct str *blob, bool above, struct layer_result *ret,
 		struct err *err);
 /* The mode of a path below the work folder without following links; 0 when it is not there. */

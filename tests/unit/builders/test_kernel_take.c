@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "builders/kernel/config.h"
 #include "builders/kernel/elf.h"
 #include "builders/kernel/image.h"
 #include "builders/kernel/modinfo.h"
@@ -367,6 +368,38 @@ START_TEST(test_banner)
 }
 END_TEST
 
+/* ---- configuration --------------------------------------------------------------------------- */
+
+START_TEST(test_config)
+{
+	/* "CONFIG_A=y\nCONFIG_B=m\nCONFIG_AB=8\n" */
+	static const uint8_t packed[] = {
+		0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03,
+		0x73, 0xf6, 0xf7, 0x73, 0xf3, 0x74, 0x8f, 0x77, 0xb4, 0xad, 0xe4, 0x72,
+		0x86, 0x30, 0x9d, 0x6c, 0x73, 0x61, 0x4c, 0x47, 0x27, 0x5b, 0x0b, 0x2e,
+		0x00, 0x0f, 0xb9, 0x98, 0xf3, 0x22, 0x00, 0x00, 0x00,
+	};
+	uint8_t vmlinux[256] = "code IKCFG_ST code IKCFG_ST";
+	size_t at = 27;
+	_cleanup_free_ char *config = NULL;
+	struct bytes bytes = { .data = vmlinux };
+
+	memcpy(vmlinux + at, packed, sizeof(packed));
+	memcpy(vmlinux + at + sizeof(packed), "IKCFG_ED", 8);
+	for (bytes.size = 0; bytes.size < at + sizeof(packed) + 8; bytes.size++)
+		ck_assert_ptr_null(config_find(&bytes));
+	bytes.size = sizeof(vmlinux);
+	config = config_find(&bytes);
+	ck_assert_str_eq(config, "CONFIG_A=y\nCONFIG_B=m\nCONFIG_AB=8\n");
+	ck_assert_int_eq(config_value(config, "CONFIG_A"), 'y');
+	ck_assert_int_eq(config_value(config, "CONFIG_B"), 'm');
+	ck_assert_int_eq(config_value(config, "CONFIG_AB"), 0);
+	ck_assert_int_eq(config_value(config, "CONFIG_C"), 0);
+	vmlinux[at + 12] ^= 0xff;
+	ck_assert_ptr_null(config_find(&bytes));
+}
+END_TEST
+
 /* ---- newc ------------------------------------------------------------------------------------ */
 
 #define ZERO "00000000"
@@ -462,6 +495,7 @@ int main(void)
 	tcase_add_test(tcase, test_image);
 	tcase_add_test(tcase, test_image_hostile);
 	tcase_add_test(tcase, test_banner);
+	tcase_add_test(tcase, test_config);
 	tcase_add_test(tcase, test_newc);
 	tcase_add_test(tcase, test_index);
 	tcase_add_test(tcase, test_index_limits);
