@@ -14,7 +14,7 @@ libjansson-dev libcap-dev libseccomp-dev libarchive-dev libcurl4-openssl-dev lib
 zlib1g-dev liblzma-dev check musl-tools scdoc'
 demo_packages='mmdebstrap uidmap'
 check_packages='python3 python3-jsonschema strace bubblewrap crun umoci skopeo podman libarchive-tools
-attr acl libcap2-bin e2fsprogs zstd xz-utils gzip openssl curl shellcheck util-linux procps
+attr acl libcap2-bin e2fsprogs erofs-utils zstd xz-utils gzip openssl curl shellcheck util-linux procps
 clang libclang-rt-14-dev'
 
 case $(uname -m) in
