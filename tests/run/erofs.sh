@@ -117,6 +117,18 @@ for suffix in .gz .zst .xz; do
 		cmp "$W/image" "$W/again" || not_ok "tar$suffix gives other bytes"
 done
 
+# attributes that ext4 cannot hold, across blocks, and of the root, whose block they do not fit
+$PYTHON "$SRC/tests/run/big_xattrs.py" make "$W/xattrs.tar"
+"$UNPACK" -e "$W/xattrs.tar" "$W/xattrs.erofs" >/dev/null || not_ok "large attributes: refused"
+"$UNPACK" -m "$W/xattrs.merged" "$W/xattrs.erofs" >/dev/null || not_ok "large attributes: merge"
+for of in erofs merged; do
+	fine "large attributes, $of" "$W/xattrs.$of"
+	[ -n "$mounts" ] || continue
+	show "$W/xattrs.$of" xattrs
+	is "large attributes, $of" "$($PYTHON "$SRC/tests/run/big_xattrs.py" check "$M/xattrs" 2>&1)" '21 are right'
+	hide xattrs
+done
+
 # a file of 5 GiB, sparse in the tar and not
 truncate -s 5G "$W/large" && printf 'the end\n' >>"$W/large"
 tar -S -C "$W" -cf "$W/large.tar" large && rm "$W/large"
