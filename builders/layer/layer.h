@@ -2,7 +2,7 @@
  * Layers: a tar stream in, forms out. All of this runs in duet-worker, in a jail without a network,
  * after the descriptors it needs were opened: nothing here opens a path of the host by name.
  *
- *	blob -> inflate -> tar -> unpack -> tree (later: EROFS)
+ *	blob -> inflate -> tar -> unpack -> tree, or EROFS file
  *	              \-> digest of the plain tar (the diff-id), and of the blob as it is read
  *
  * Reading, both digests and writing run in threads of their own, so that a layer takes as long as
@@ -67,7 +67,8 @@ struct layer_unpack {
  *
  * A tree and an EROFS file of one layer are equal, entry by entry: names, types, modes, owners, times,
  * links, xattrs, content. (user.overlay.* and whiteouts are the same in both: the guest mounts its
- * overlay with userxattr too. single_uid is for trees: an EROFS file keeps every owner.)
+ * overlay with userxattr too. single_uid is for trees: an EROFS file keeps every owner.) What a tree
+ * cannot hold for its file system's sake, as attributes of more than 4 KiB on ext4, an EROFS file does.
  *
  * A tree: runs as uid 0 of its user namespace, with the capabilities to write for others (chown, dac_override,
  * fowner, fsetid, mknod, setfcap); needs no /proc. Device nodes are left out and counted. A root that
@@ -77,8 +78,9 @@ struct layer_unpack {
 int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, struct err *err);
 
 /*
- * Writes what an overlay of the EROFS files `lower` (lowest first) would show as one EROFS file:
- * whiteouts are applied and gone. Fills ret->entries and ret->tree_bytes.
+ * Writes what an overlay of the EROFS files `lower` (lowest first) would show as one EROFS file: whiteouts
+ * are applied and gone, hard links of one layer stay. Sets ret->entries (names) and ret->tree_bytes, the
+ * rest is 0. Errors as above; ERR_STORE for an image that is damaged.
  */
 int layer_merge(const int *lower, size_t count, int out, struct layer_result *ret,
 		struct err *err);

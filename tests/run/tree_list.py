@@ -18,14 +18,16 @@ def content(path):
 
 def describe(path, name, links):
     st = os.lstat(path)
-    words = ["%06o" % st.st_mode, "%d:%d" % (st.st_uid, st.st_gid), str(st.st_mtime_ns)]
+    words = ["%06o" % st.st_mode, "%d:%d" % (st.st_uid, st.st_gid)]
+    if not stat.S_ISCHR(st.st_mode) or st.st_rdev != 0:  # the time of a whiteout is nobody's
+        words.append(str(st.st_mtime_ns))
     if stat.S_ISREG(st.st_mode):
         words += [str(st.st_size), content(path)]
     if stat.S_ISLNK(st.st_mode):
         words.append(ascii(os.readlink(path)))
     if stat.S_ISCHR(st.st_mode) or stat.S_ISBLK(st.st_mode):
         words.append(str(st.st_rdev))
-    if not stat.S_ISDIR(st.st_mode):
+    if not stat.S_ISDIR(st.st_mode) and links is not None:
         words.append("nlink %d first %s" % (st.st_nlink, links.setdefault(st.st_ino, ascii(name))))
     for attribute in sorted(os.listxattr(path, follow_symlinks=False)):
         value = os.getxattr(path, attribute, follow_symlinks=False)
@@ -36,7 +38,7 @@ def describe(path, name, links):
 def main():
     top = os.fsencode(sys.argv[1])
     without = {"0" + kind for kind in sys.argv[2:]}  # "--no-devices": "devices"
-    links, lines = {}, []
+    links, lines = None if "0nlink" in without else {}, []
     for folder, folders, files in os.walk(top):
         folders.sort()
         for name in [b""] + sorted(files + [f for f in folders
