@@ -297,6 +297,10 @@ static const struct filter_calls qemu_calls[] = {
 	{ EPERM, "fork vfork ptrace process_vm_readv process_vm_writev" },
 	{ EPERM, "chroot capset setfsgid setfsuid setgid setgroups setregid setresgid "
 		 "setresuid setreuid setuid mknod mknodat" },
+	/* the store's files may be the same user's: a descriptor that reads is enough for these */
+	{ EPERM, "chmod chown fchmod fchmodat fchmodat2=452 fchown fchownat flock fremovexattr "
+		 "fsetxattr futimesat lchown lremovexattr lsetxattr removexattr "
+		 "removexattrat=466 setxattr setxattrat=463 utime utimensat utimes" },
 	{ 0, NULL },
 };
 
@@ -305,6 +309,9 @@ static const struct filter_guard qemu_guards[] = {
 	  FLAGS_NEW_NAMESPACE | CLONE_THREAD | CLONE_VM, 1, { CLONE_THREAD | CLONE_VM } },
 	{ "unshare", 0, GUARD_ONLY, EPERM, FLAGS_NEW_NAMESPACE | 0x80, 1, { 0 } },
 	{ "socket", 0, GUARD_ONLY, EPERM, ALL_BITS, 1, { AF_UNIX } },
+	{ "fcntl", 1, GUARD_DENY, EPERM, ALL_BITS, 1, { F_SETLEASE } },
+	/* it ends with duet, whatever it wants */
+	{ "prctl", 0, GUARD_DENY, EPERM, ALL_BITS, 1, { PR_SET_PDEATHSIG } },
 	{ "ioctl", 1, GUARD_DENY, EPERM, ALL_BITS, 2, { TIOCSTI, 0x541C } },
 	{ "personality", 0, GUARD_ONLY, EPERM, ALL_BITS, 5,
 	  { 0x0, 0x8, 0x20000, 0x20008, 0xffffffff } },

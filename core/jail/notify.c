@@ -19,6 +19,7 @@
 #include "core/mem.h"
 
 #define PATH_READ 256	/* bytes of a path that are looked at */
+#define PAGE 4096	/* the smallest there is */
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define LOW_WORD 0
@@ -95,18 +96,19 @@ static int find(const struct seccomp_notif *request, const struct notify_file *f
 		size_t count)
 {
 	char path[PATH_READ];
-	struct iovec here = { path, sizeof(path) - 1 };
-	struct iovec there = { (void *)(uintptr_t)request->data.args[1], sizeof(path) - 1 };
-	/* up to the end of the page at the least; a short read is as good */
+	size_t first = PAGE - request->data.args[1] % PAGE;
+	char *from = (char *)(uintptr_t)request->data.args[1];
+	struct iovec here = { path, sizeof(path) };
+	/* page by page: the next one may not be there, and a part that can be read comes whole */
+	struct iovec there[2] = { { from, first }, { from + first, 0 } };
 	ssize_t got;
 
-	there.iov_len = 4096 - request->data.args[1] % 4096;
-	if (there.iov_len > sizeof(path) - 1)
-		there.iov_len = sizeof(path) - 1;
-	got = process_vm_readv((pid_t)request->pid, &here, 1, &there, 1, 0);
-	if (got <= 0)
+	if (first > sizeof(path))
+		there[0].iov_len = sizeof(path);
+	there[1].iov_len = sizeof(path) - there[0].iov_len;
+	got = process_vm_readv((pid_t)request->pid, &here, 1, there, 2, 0);
+	if (got <= 0 || !memchr(path, '\0', (size_t)got))
 		return -1;
-	path[got] = '\0';
 	for (size_t i = 0; i < count; i++)
 		if (!strcmp(path, files[i].path))
 			return files[i].fd;

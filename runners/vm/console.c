@@ -61,6 +61,16 @@ bool console_out_of_memory(const char *text)
 	       strstr(text, "invoked oom-killer") || strstr(text, "System is deadlocked on memory");
 }
 
+/* Behind the mark of a line that begins so; NULL. */
+static const char *find_mark(const char *text)
+{
+	const char *at = text;
+
+	while ((at = strstr(at, PROTO_CONSOLE_MARK)) && at > text && at[-1] != '\n')
+		at++;
+	return at ? at + strlen(PROTO_CONSOLE_MARK) : NULL;
+}
+
 char *console_cause(const char *text, const char **ret_mend)
 {
 	static const char panic[] = "Kernel panic - not syncing: ";
@@ -68,9 +78,9 @@ char *console_cause(const char *text, const char **ret_mend)
 	const char *at;
 
 	*ret_mend = NULL;
-	at = strstr(text, PROTO_CONSOLE_MARK);
+	at = find_mark(text);
 	if (at)
-		return rest_of_line(at + strlen(PROTO_CONSOLE_MARK));
+		return rest_of_line(at);
 	if (console_out_of_memory(text) || strstr(text, "Initramfs unpacking failed: write error")) {
 		*ret_mend = more_memory;
 		return xstrdup("it ran out of memory");

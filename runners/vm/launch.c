@@ -14,7 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
+#include <linux/close_range.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +38,7 @@
 #define BASE "/tmp"		/* covered in the new mount namespace; every host has it */
 #define FD_HIGH 100		/* above every number that QEMU gets */
 #define DESCRIPTORS_MAX 1024
+#define STATE_BYTES_MAX (64u << 20)	/* of a saved state beside the memory */
 #define START_MS 60000		/* a loaded host; QEMU takes 50 ms */
 
 /* What QEMU needs of the host. What is not there on this system is left out. */
@@ -208,18 +209,45 @@ static int make_root(const struct child *child, struct err *err)
 
 /* ---- rights ---------------------------------------------------------------------------------- */
 
-static int limit(struct err *err)
+/* Never raised: not everybody may. */
+static int limit(int resource, uint64_t most)
 {
-	const struct rlimit none = { 0, 0 }, files = { DESCRIPTORS_MAX, DESCRIPTORS_MAX };
+	struct rlimit now;
 
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0)
+	if (getrlimit(resource, &now) < 0)
+		return -1;
+	if (now.rlim_max > most)
+		now.rlim_max = most;
+	now.rlim_cur = now.rlim_max;
+	return setrlimit(resource, &now);
+}
+
+/* No file that QEMU can write needs to be larger: its memory, a saved state, the disks as they are. */
+static uint64_t largest_file(const struct launch *launch)
+{
+	uint64_t largest = launch->machine->memory_bytes + STATE_BYTES_MAX;
+
+	for (size_t i = QEMU_FD_DISK; i < QEMU_FD_END; i++) {
+		struct stat st;
+
+		if (launch->fds[i] >= 0 && fstat(launch->fds[i], &st) == 0 &&
+		    (uint64_t)st.st_size > largest)
+			largest = (uint64_t)st.st_size;
+	}
+	return largest;
+}
+
+static int limit_all(const struct launch *launch, struct err *err)
+{
+	if (limit(RLIMIT_CORE, 0) < 0 || limit(RLIMIT_NOFILE, DESCRIPTORS_MAX) < 0 ||
+	    limit(RLIMIT_FSIZE, largest_file(launch)) < 0)
 		return err_sys_as(err, ERR_HOST, errno, "limit QEMU");
 	return 0;
 }
 
 static int drop_rights(const struct child *child, struct err *err)
 {
-	if (limit(err) < 0 || caps_limit(0, err) < 0)
+	if (limit_all(child->launch, err) < 0 || caps_limit(0, err) < 0)
 		return -1;
 	if (child->launch->file_count > 0) {
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || notify_load(child->report) < 0)
@@ -245,7 +273,10 @@ static int arrange(const struct child *child, int *ret_program, int *ret_report)
 	if (words < 0 || null < 0 || *ret_program < 0 || *ret_report < 0 || dup2(null, 0) < 0 ||
 	    dup2(words, 1) < 0 || dup2(words, 2) < 0)
 		return -1;
-	syscall(SYS_close_range, QEMU_FD_AGENT, FD_HIGH - 1, 0);
+	/* what duet's caller left open, too */
+	if (syscall(SYS_close_range, QEMU_FD_AGENT, FD_HIGH - 1, 0) < 0 ||
+	    syscall(SYS_close_range, FD_HIGH, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+		return -1;
 	for (int i = QEMU_FD_AGENT; i < QEMU_FD_END; i++)
 		if (launch->fds[i] >= 0 && (high[i] < 0 || dup2(high[i], i) < 0))
 			return -1;
@@ -278,12 +309,13 @@ static int enter(void *data)
 
 /* ---- the parent ------------------------------------------------------------------------------ */
 
-/* One id: root's is one that nobody has, a user's its own. */
+/* One id: root's is one that nobody has, a user's its own. Only root can drop its groups. */
 static void find_map(struct idmap *ret)
 {
 	bool root = geteuid() == 0;
 
-	*ret = (struct idmap){ .kind = IDMAP_SINGLE, .uid_extents = 1, .gid_extents = 1 };
+	*ret = (struct idmap){ .kind = root ? IDMAP_RANGE : IDMAP_SINGLE, .uid_extents = 1,
+			       .gid_extents = 1 };
 	ret->uids[0] = (struct idmap_extent){ 0, root ? IDMAP_ROOT_BASE : geteuid(), 1 };
 	ret->gids[0] = (struct idmap_extent){ 0, root ? IDMAP_ROOT_BASE : getegid(), 1 };
 }

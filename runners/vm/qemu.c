@@ -23,7 +23,10 @@ static void take(struct strv *argv, const char *option, char *value)
 	strv_take(argv, value);
 }
 
-/* pc is what boots quickest under TCG; microvm's clock does not work there. */
+/*
+ * pc is what boots quickest under TCG; microvm's clock does not work there. A floppy shall start under
+ * every KVM, nested ones too that lack registers of "host" or interrupt controllers in the kernel.
+ */
 static void add_machine(struct strv *argv, const struct qemu_machine *machine)
 {
 	static const char *const memory[] = {
@@ -34,8 +37,12 @@ static void add_machine(struct strv *argv, const struct qemu_machine *machine)
 	};
 
 	take(argv, "-machine", xasprintf("pc,accel=%s,memory-backend=ram,usb=off,vmport=off",
-					 machine->kvm ? "kvm" : "tcg"));
-	add(argv, "-cpu", machine->kvm ? "host" : "max,la57=off");
+					 !machine->kvm	   ? "tcg"
+					 : machine->floppy ? "kvm,kernel-irqchip=split"
+							   : "kvm"));
+	add(argv, "-cpu", !machine->kvm	    ? "max,la57=off"
+			  : machine->floppy ? "qemu64"
+					    : "host");
 	take(argv, "-smp", xasprintf("%u", machine->cpus));
 	take(argv, "-m", xasprintf("%lluB", (unsigned long long)machine->memory_bytes));
 	strv_add(argv, "-object");

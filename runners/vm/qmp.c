@@ -3,14 +3,15 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/json.h"
 #include "core/mem.h"
 
-#define ANSWER_MS 30000
 #define ANSWER_MAX (1 << 20)
 
 void qmp_done(struct qmp *qmp)
@@ -44,16 +45,29 @@ static int send_line(struct qmp *qmp, const char *line, int fd, struct err *err)
 	return 0;
 }
 
-/* The next line, owned; NULL with err. */
-static char *take_line(struct qmp *qmp, struct err *err)
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The next line, owned; NULL with err: when none has come at `end_ms`, among others. */
+static char *take_line(struct qmp *qmp, int64_t end_ms, struct err *err)
 {
 	char chunk[4096], *line;
 
 	for (;;) {
 		char *end = qmp->in.text ? memchr(qmp->in.text, '\n', qmp->in.length) : NULL;
 		struct pollfd polled = { .fd = qmp->fd, .events = POLLIN };
+		int64_t left = end_ms - now_ms();
 		ssize_t got;
 
+		if (left <= 0) {
+			err_set(err, ERR_VM, "talk to QEMU: it does not answer");
+			return NULL;
+		}
 		if (end) {
 			size_t length = (size_t)(end - qmp->in.text);
 
@@ -66,10 +80,8 @@ static char *take_line(struct qmp *qmp, struct err *err)
 			err_set(err, ERR_VM, "talk to QEMU: it answers without end");
 			return NULL;
 		}
-		if (poll(&polled, 1, ANSWER_MS) == 0) {
-			err_set(err, ERR_VM, "talk to QEMU: it does not answer");
-			return NULL;
-		}
+		if (poll(&polled, 1, (int)left) == 0)
+			continue;
 		got = recv(qmp->fd, chunk, sizeof(chunk), MSG_DONTWAIT);
 		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
 			err_set(err, ERR_VM, "talk to QEMU: it ended");
@@ -82,10 +94,12 @@ static char *take_line(struct qmp *qmp, struct err *err)
 
 int qmp_run(struct qmp *qmp, const char *command, int fd, char **ret_answer, struct err *err)
 {
+	int64_t end_ms = now_ms() + (qmp->timeout_ms ? qmp->timeout_ms : QMP_TIMEOUT_MS);
+
 	if (send_line(qmp, command, fd, err) < 0)
 		return -1;
 	for (;;) {
-		_cleanup_free_ char *line = take_line(qmp, err), *text = NULL, *shown = NULL;
+		_cleanup_free_ char *line = take_line(qmp, end_ms, err), *text = NULL, *shown = NULL;
 
 		if (!line)
 			return -1;

@@ -5,9 +5,12 @@
 #include "core/err.h"
 #include "core/str.h"
 
+#define QMP_TIMEOUT_MS 30000	/* a loaded host; QEMU takes a millisecond */
+
 struct qmp {
 	int fd;			/* borrowed; non-blocking */
 	struct str in;		/* what came and is not taken yet */
+	int timeout_ms;		/* for a whole answer; 0: QMP_TIMEOUT_MS */
 };
 
 void qmp_done(struct qmp *qmp);

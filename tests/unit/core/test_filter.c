@@ -3,6 +3,7 @@
 #include <asm/ioctls.h>
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -142,6 +143,7 @@ START_TEST(test_golden)
 		[GOLDEN_SINGLE] = { FILTER_JOB_SINGLE, AUDIT_ARCH_X86_64, 0 },
 		[GOLDEN_UNPACK] = { FILTER_UNPACK, AUDIT_ARCH_X86_64, 0 },
 		[GOLDEN_FETCH] = { FILTER_FETCH, AUDIT_ARCH_X86_64, 0 },
+		[GOLDEN_QEMU] = { FILTER_QEMU, AUDIT_ARCH_X86_64, 0 },
 	};
 	static struct golden_row rows[GOLDEN_CALLS];
 	bool print = getenv("DUET_GOLDEN_PRINT"); /* the table anew, to be reviewed */
@@ -185,6 +187,8 @@ START_TEST(test_foreign)
 		ck_assert_uint_eq(ask(FILTER_UNPACK, AUDIT_ARCH_I386, numbers[i], 0),
 				  SECCOMP_RET_KILL_PROCESS);
 		ck_assert_uint_eq(ask(FILTER_FETCH, AUDIT_ARCH_I386, numbers[i], 0),
+				  SECCOMP_RET_KILL_PROCESS);
+		ck_assert_uint_eq(ask(FILTER_QEMU, AUDIT_ARCH_I386, numbers[i], 0),
 				  SECCOMP_RET_KILL_PROCESS);
 	}
 	if (NATIVE != AUDIT_ARCH_X86_64)
@@ -307,6 +311,51 @@ START_TEST(test_worker_guards)
 }
 END_TEST
 
+/* QEMU: threads, descriptors, memory; no process, no network, no ids, no attributes of files. */
+START_TEST(test_qemu_guards)
+{
+	static const long never[] = {
+		SYS_fork,	 SYS_vfork,	     SYS_ptrace,	 SYS_process_vm_readv,
+		SYS_mount,	 SYS_umount2,	     SYS_pivot_root,	 SYS_setns,
+		SYS_chroot,	 SYS_mknodat,	     SYS_setresuid,	 SYS_setgroups,
+		SYS_capset,	 SYS_bpf,	     SYS_io_uring_setup, SYS_perf_event_open,
+		SYS_userfaultfd, SYS_open_by_handle_at, SYS_keyctl,	 SYS_pidfd_getfd,
+		SYS_fchmod,	 SYS_fchown,	     SYS_fsetxattr,	 SYS_utimensat,
+		SYS_flock,	 SYS_sethostname,    SYS_kexec_load,	 SYS_init_module };
+	static const long always[] = { SYS_read,  SYS_pread64, SYS_pwritev, SYS_mmap, SYS_mprotect,
+				       SYS_ppoll, SYS_futex,   SYS_openat,  SYS_accept4 };
+	const uint64_t high = UINT64_C(1) << 32;
+	const uint64_t thread = CLONE_THREAD | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND;
+
+	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+		ck_assert_msg(ask(FILTER_QEMU, NATIVE, never[i], 0) == answer(EPERM) &&
+			      ask(FILTER_QEMU, NATIVE, never[i], ONES) == answer(EPERM), "%ld",
+			      never[i]);
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		ck_assert_msg(ask(FILTER_QEMU, NATIVE, always[i], ONES) == SECCOMP_RET_ALLOW, "%ld",
+			      always[i]);
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_clone, 0, thread), SECCOMP_RET_ALLOW);
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_clone, 0, thread | high), SECCOMP_RET_ALLOW);
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_clone, 0, thread | CLONE_NEWUSER), answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_clone, 0, thread & ~(uint64_t)CLONE_THREAD),
+			  answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_clone, 0, SIGCHLD), answer(EPERM));
+	ck_assert_uint_eq(ask(FILTER_QEMU, NATIVE, SYS_clone3, 0), answer(ENOSYS));
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_unshare, 0, CLONE_NEWNET), answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_unshare, 0, 0x80), answer(EPERM));
+	for (uint64_t family = 0; family < 64; family++)
+		ck_assert_uint_eq(with(FILTER_QEMU, SYS_socket, 0, family | high),
+				  family == AF_UNIX ? SECCOMP_RET_ALLOW : answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_fcntl, 1, F_SETLEASE), answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_fcntl, 1, F_SETLEASE | high), answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_fcntl, 1, F_SETFL), SECCOMP_RET_ALLOW);
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_prctl, 0, PR_SET_PDEATHSIG), answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_prctl, 0, PR_SET_NAME), SECCOMP_RET_ALLOW);
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_ioctl, 1, TIOCSTI | high), answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_QEMU, SYS_personality, 0, 0x40000), answer(EPERM));
+}
+END_TEST
+
 /* A worker's list is short: the calls that are let pass with some arguments. clone and
  * prctl pass with neither of these two, so they are not counted. */
 START_TEST(test_worker_size)
@@ -362,6 +411,7 @@ int main(void)
 	tcase_add_test(tests, test_job_guards);
 	tcase_add_test(tests, test_single_guards);
 	tcase_add_test(tests, test_worker_guards);
+	tcase_add_test(tests, test_qemu_guards);
 	tcase_add_test(tests, test_worker_size);
 	tcase_add_test(tests, test_digest);
 	srunner_run_all(runner, CK_NORMAL);

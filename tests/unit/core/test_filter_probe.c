@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -142,6 +143,12 @@ END_TEST
 START_TEST(test_probe_single)
 {
 	probe_all(FILTER_JOB_SINGLE, GOLDEN_SINGLE, NATIVE);
+}
+END_TEST
+
+START_TEST(test_probe_qemu)
+{
+	probe_all(FILTER_QEMU, GOLDEN_QEMU, NATIVE);
 }
 END_TEST
 
@@ -305,6 +312,61 @@ START_TEST(test_workers_die)
 }
 END_TEST
 
+static int read_a_file(void)
+{
+	char byte;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), result = fd < 0 ? -1 : (int)read(fd, &byte, 1);
+
+	close(fd);
+	return result;
+}
+
+static void *thread(void *ret)
+{
+	*(int *)ret = read_a_file();
+	return NULL;
+}
+
+/* Threads and files work, processes and the network do not. */
+static int try_qemu(long data)
+{
+	int in_thread = -1;
+	pthread_t id;
+
+	(void)data;
+	if (pthread_create(&id, NULL, thread, &in_thread) != 0 || pthread_join(id, NULL) != 0)
+		return 1;
+	if (in_thread != 0 || read_a_file() != 0)
+		return 2;
+	if (fork() >= 0 || errno != EPERM)
+		return 3;
+	if (prctl(PR_SET_PDEATHSIG, 0) == 0 || errno != EPERM)
+		return 4;
+	if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || errno != EPERM)
+		return 5;
+	return fchmod(STDIN_FILENO, 0600) < 0 && errno == EPERM ? 0 : 6;
+}
+
+START_TEST(test_qemu)
+{
+	static const long never[] = { SYS_fork,	     SYS_ptrace,  SYS_mount,   SYS_setns,
+				      SYS_setresuid, SYS_setuid,  SYS_capset,  SYS_chroot,
+				      SYS_bpf,	     SYS_reboot, SYS_keyctl, SYS_mknodat };
+
+	ck_assert_int_eq(in_child(FILTER_QEMU, try_qemu, 0), 0);
+	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+		ck_assert_int_eq(in_child(FILTER_QEMU, try_number, never[i]), EPERM);
+	ck_assert_int_eq(in_child(FILTER_QEMU, try_clone, 0), EPERM);
+	ck_assert_int_eq(in_child(FILTER_QEMU, try_unshare, CLONE_NEWUSER), EPERM);
+	ck_assert_int_eq(in_child(FILTER_QEMU, try_socket, AF_INET), EPERM);
+	ck_assert_int_eq(in_child(FILTER_QEMU, try_socket, AF_UNIX), 0);
+	ck_assert_int_eq(in_child(FILTER_QEMU, try_number, SYS_clone3), ENOSYS);
+#ifdef __x86_64__
+	ck_assert_int_eq(in_child(FILTER_QEMU, try_number, SYS_getpid | X32_BIT), DIED + SIGSYS);
+#endif
+}
+END_TEST
+
 /* --- reading back ------------------------------------------------------------------- */
 
 /* A kernel that says yes and does nothing, made of a filter: `number` answers 0. */
@@ -365,11 +427,13 @@ int main(void)
 #ifdef __x86_64__
 	tcase_add_test(tests, test_probe_native);
 	tcase_add_test(tests, test_probe_single);
+	tcase_add_test(tests, test_probe_qemu);
 	tcase_add_test(tests, test_probe_i386);
 	tcase_add_test(tests, test_probe_x32);
 #endif
 	tcase_add_test(tests, test_job);
 	tcase_add_test(tests, test_single);
+	tcase_add_test(tests, test_qemu);
 	if (WORKERS_CAN_RUN)
 		tcase_add_test(tests, test_workers_die);
 	tcase_add_test(tests, test_load);
