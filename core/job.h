@@ -66,6 +66,7 @@ struct job {
 	struct identity identity;
 	char *workdir;			/* absolute; made inside when it is missing */
 	char *hostname;
+	char machine_id[33];		/* machine-id(5), another for each run; "": none */
 	uint32_t umask;			/* 0022 */
 	bool tty;
 	bool no_stdin;			/* it gets /dev/null, not the caller's standard input */

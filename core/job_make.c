@@ -1,8 +1,11 @@
 /* Jobs from specs: see job_make.h. */
 #include "core/job_make.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "core/jail/caps.h"
 
@@ -38,6 +41,20 @@ static void fill_environment(struct job *job, const struct process *process, boo
 	}
 }
 
+/* A random UUID (RFC 9562, version 4) without its dashes, as machine-id(5) asks for. */
+static int make_machine_id(char ret[33], struct err *err)
+{
+	uint8_t bytes[16];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		return err_sys(err, errno, "get random bytes");
+	bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
+	bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+	return 0;
+}
+
 static int make(struct job *job, const struct spec *spec, const struct process *process,
 		const struct rootfs *rootfs, const struct strv *command, bool tty,
 		struct err *err)
@@ -51,7 +68,8 @@ static int make(struct job *job, const struct spec *spec, const struct process *
 			spec->name);
 		return err_mend(err, "give target.command in the spec, or: duet run -- COMMAND");
 	}
-	if (rootfs_identity(rootfs, process->user, &job->identity, err) < 0)
+	if (rootfs_identity(rootfs, process->user, &job->identity, err) < 0 ||
+	    make_machine_id(job->machine_id, err) < 0)
 		return -1;
 	fill_environment(job, process, tty);
 	copy_mounts(job, target);

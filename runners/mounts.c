@@ -114,12 +114,16 @@ void mounts_plan(const struct job *job, bool single_uid, struct mount_list *ret)
 			   : "newinstance,ptmxmode=0666,mode=0620,gid=5",
 		MS_NOSUID | MS_NOEXEC,
 	};
+	_cleanup_free_ char *id = xasprintf("%s\n", job->machine_id);
 	const struct mount_op hosts_file = { MOUNT_OP_FILE, "/etc/hosts", hosts };
+	const struct mount_op id_file = { MOUNT_OP_FILE, "/etc/machine-id", id };
 	struct mount_list list = { 0 };
 
 	add_fixed(&list, fixed_before, ARRAY_SIZE(fixed_before));
 	add_fixed(&list, &pts, 1);
 	add(&list, &hosts_file);
+	if (*job->machine_id)
+		add(&list, &id_file);
 	for (size_t i = 0; i < job->mount_count; i++)
 		add_job_mount(&list, &job->mounts[i], i);
 	add_fixed(&list, fixed_after, ARRAY_SIZE(fixed_after));

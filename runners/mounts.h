@@ -16,7 +16,7 @@ enum mount_op_kind {
 	MOUNT_OP_DEVICE,	/* the host's device `source`, bound */
 	MOUNT_OP_LINK,		/* a symbolic link to `source` */
 	MOUNT_OP_BIND,		/* the host's `source`; number `bind` of the job's mounts */
-	MOUNT_OP_FILE,		/* a file with the text `source`, when the image has none there */
+	MOUNT_OP_FILE,		/* a file with the text `source`, when the image has none or an empty one */
 	MOUNT_OP_SYSCTL,	/* `source` is written into the file */
 	MOUNT_OP_MASK,		/* hidden when it exists: /dev/null over a file, an empty folder */
 	MOUNT_OP_READ_ONLY,	/* made read-only when it exists */

@@ -226,10 +226,12 @@ static int make_file(int root, const struct mount_op *op, struct err *err)
 {
 	_cleanup_close_ int there = fs_open_in_root(root, op->target, O_PATH | O_NOFOLLOW, 0);
 	_cleanup_close_ int file = -1;
+	struct stat st;
 
-	if (there >= 0)
+	/* one that is empty says as little as none */
+	if (there >= 0 && (fstat(there, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > 0))
 		return 0;
-	file = fs_open_in_root(root, op->target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
+	file = fs_open_in_root(root, op->target, O_WRONLY | O_CREAT | O_NOFOLLOW, 0644);
 	if (file < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
 			? 0 /* no /etc: an image without one needs no hosts file */

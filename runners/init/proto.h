@@ -74,7 +74,7 @@ enum proto_mount {
 	PROTO_MOUNT_FS,		/* a new instance of file system `source` with `options` and `flags` */
 	PROTO_MOUNT_DEVICE,	/* the character device that `source` names: "1:3" */
 	PROTO_MOUNT_LINK,	/* a symbolic link to `source` */
-	PROTO_MOUNT_FILE,	/* a file with the text `source`, where the image has none */
+	PROTO_MOUNT_FILE,	/* a file with the text `source`, where the image has none or an empty one */
 	PROTO_MOUNT_SYSCTL,	/* `source` is written into the file */
 	PROTO_MOUNT_MASK,	/* hidden where it exists */
 	PROTO_MOUNT_READ_ONLY,	/* made read-only where it exists */

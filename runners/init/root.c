@@ -7,7 +7,7 @@
  * and then as SETUP describes it:
  *
  *	1  the clock and the random generator: a restored guest has those of its saved state
- *	2  the layers' disks, each an EROFS file; an overlay of them with a writable layer in memory or on
+ *	2  the layers' disks, each an EROFS file, put together; over them a writable layer in memory or on
  *	   the scratch disk
  *	3  what was made before is moved there, and that becomes /; the initramfs has no path any more
  *	4  mount operations in order; the image's links are followed inside the new root only
@@ -165,6 +165,11 @@ static int mount_scratch(void)
 	return make_folder("/writable/work");
 }
 
+/*
+ * Two overlays. The layers' marks are user.overlay.*, which a tmpfs cannot take before Linux 6.6: with
+ * them no folder of the image could be removed. So the layers are put together read-only, and what is
+ * written over them is marked with trusted.overlay.*.
+ */
 static int mount_root(void)
 {
 	char lower[PROTO_DISKS_MAX * 16], options[sizeof(lower) + 96];
@@ -174,7 +179,13 @@ static int mount_root(void)
 	setup.what = "mount the overlay";
 	if (setup.head.disks == 0) /* from scratch: an empty root */
 		return mount("/writable/upper", "/root", NULL, MS_BIND, NULL);
-	snprintf(options, sizeof(options), "userxattr,volatile,upperdir=/writable/upper,"
+	if (setup.head.disks > 1) {
+		snprintf(options, sizeof(options), "userxattr,lowerdir=%s", lower);
+		if (mount("overlay", "/merged", "overlay", MS_RDONLY | MS_NODEV, options) < 0)
+			return -1;
+		strcpy(lower, "/merged");
+	}
+	snprintf(options, sizeof(options), "volatile,upperdir=/writable/upper,"
 		 "workdir=/writable/work,lowerdir=%s", lower);
 	return mount("overlay", "/root", "overlay", MS_NODEV, options);
 }
@@ -358,7 +369,7 @@ static int make_fixed(void)
 void root_prepare(void)
 {
 	static const char *const folders[] = { FIXED, FIXED "/proc", FIXED "/sys", FIXED "/dev",
-					       "/root", "/layers", "/writable" };
+					       "/root", "/layers", "/merged", "/writable" };
 	char layer[] = "/layers/0";
 
 	umask(0022);

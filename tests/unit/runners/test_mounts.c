@@ -42,7 +42,7 @@ START_TEST(test_everything)
 		{ .kind = MOUNT_TMPFS, .target = "/run", .mode = 0755 },
 	};
 	struct job job = { .hostname = "box", .mounts = mounts, .mount_count = ARRAY_SIZE(mounts),
-			   .read_only = true };
+			   .read_only = true, .machine_id = "0123456789abcdef0123456789abcdef" };
 
 	compare(&job, true, "everything.txt");
 }
