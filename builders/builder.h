@@ -39,7 +39,7 @@ struct builder {
 		    struct err *err);
 };
 
-extern const struct builder archive_builder, directory_builder, copy_builder;
+extern const struct builder archive_builder, directory_builder, debian_builder, copy_builder;
 
 /* Looks up the inputs of a spec and makes the plan. */
 int builders_plan(struct store *store, const struct spec *spec, struct plan *ret, struct err *err);

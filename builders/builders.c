@@ -20,6 +20,7 @@ static const struct builder *builder_of(const struct source *source, const struc
 		[SOURCE_SCRATCH] = NULL,
 		[SOURCE_ARCHIVE] = &archive_builder,
 		[SOURCE_DIRECTORY] = &directory_builder,
+		[SOURCE_DEBIAN] = &debian_builder,
 	};
 	static const struct builder *const steps[] = {
 		[STEP_ARCHIVE] = &archive_builder,

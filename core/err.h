@@ -43,6 +43,7 @@ enum err_code {
 	ERR_KERNEL,		/* kernel.refused: a package, image or module that cannot be read */
 	ERR_KERNEL_UNFIT,	/* kernel.unfit: it lacks what a VM here needs */
 	ERR_KERNEL_NONE,	/* kernel.none: there is no kernel there */
+	ERR_DEBIAN,		/* debian.failed: mmdebstrap could not make the root */
 	ERR_CODE_END
 };
 

@@ -49,10 +49,20 @@ static void add_texts(struct sha256 *hash, const struct strv *texts)
 static void own_key_of_source(const struct source *source, const struct digest *input,
 			      struct digest *ret)
 {
+	static const char *const of[] = {
+		[SOURCE_SCRATCH] = "from scratch",	[SOURCE_ARCHIVE] = "from archive",
+		[SOURCE_DIRECTORY] = "from directory",	[SOURCE_DEBIAN] = "from debian",
+	};
 	struct sha256 hash;
 
-	begin_key(&hash, source->kind == SOURCE_ARCHIVE ? "from archive" : "from directory");
+	begin_key(&hash, of[source->kind]);
 	add_digest(&hash, input);
+	if (source->kind == SOURCE_DEBIAN) {
+		sha256_add_text(&hash, source->suite);
+		sha256_add_text(&hash, source->variant);
+		sha256_add_text(&hash, source->mirror);
+		add_texts(&hash, &source->packages);
+	}
 	sha256_end(&hash, ret);
 }
 
@@ -133,8 +143,15 @@ static char *shown_name(const char *url, const char *path)
 
 static char *source_summary(const struct source *source)
 {
-	_cleanup_free_ char *name = shown_name(source->url, source->path);
+	_cleanup_free_ char *name = NULL;
 
+	if (source->kind == SOURCE_DEBIAN)
+		return source->packages.count
+			       ? xasprintf("debian %s with %zu package%s", source->suite,
+					   source->packages.count,
+					   source->packages.count == 1 ? "" : "s")
+			       : xasprintf("debian %s", source->suite);
+	name = shown_name(source->url, source->path);
 	return xasprintf("%s %s", source->kind == SOURCE_ARCHIVE ? "archive" : "directory", name);
 }
 

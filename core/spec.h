@@ -19,7 +19,7 @@
 #define SPEC_EXPANDED_MAX (1024 * 1024)	/* bytes of all texts with a ${NAME} in them, filled in */
 #define SPEC_URL_MAX 4096		/* bytes */
 
-enum source_kind { SOURCE_SCRATCH, SOURCE_ARCHIVE, SOURCE_DIRECTORY };
+enum source_kind { SOURCE_SCRATCH, SOURCE_ARCHIVE, SOURCE_DIRECTORY, SOURCE_DEBIAN };
 
 /* image.from */
 struct source {
@@ -29,6 +29,12 @@ struct source {
 	char *path;		/* absolute path on the host: the archive, or the folder */
 	bool has_sha256;	/* always with a url */
 	struct digest sha256;	/* of the archive as it is stored */
+	/* SOURCE_DEBIAN */
+	char *suite;		/* "bookworm" */
+	char *variant;		/* mmdebstrap's word; never NULL */
+	struct strv packages;	/* NAME or NAME=VERSION, beyond the variant's */
+	char *mirror;		/* URL; NULL: the one of this host's apt */
+	char *keyring;		/* absolute path on the host; NULL: Debian's */
 };
 
 enum step_kind { STEP_ARCHIVE, STEP_COPY };

@@ -155,7 +155,7 @@ int store_erofs_publish(struct store *store, struct store_tmp *tmp,
 			const struct store_layer *layer, const struct digest *chain,
 			struct err *err);
 
-/* The kernel that a question gave before: 1, 0, -1. A question is any text; its hash is kept. */
+/* The kernel or blob that a question gave before: 1, 0, -1. A question is any text; its hash is kept. */
 int store_pin_get(struct store *store, const char *question, struct digest *ret, struct err *err);
 int store_pin_set(struct store *store, const char *question, const struct digest *kernel,
 		  struct err *err);

@@ -8,20 +8,15 @@
  */
 #include "builders/kernel/debian.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "builders/kernel/control.h"
-#include "builders/kernel/gpgv.h"
-#include "builders/kernel/mirror.h"
-#include "builders/kernel/release.h"
-#include "builders/kernel/version.h"
+#include "builders/debian/archive.h"
+#include "builders/debian/control.h"
+#include "builders/debian/mirror.h"
+#include "builders/debian/version.h"
 #include "builders/worker/client.h"
 #include "core/fs.h"
 #include "core/log.h"
@@ -37,7 +32,6 @@
 #define LIST_PATH "main/binary-amd64/Packages.xz"
 #define STANZAS_BYTES_MAX (4u << 20)
 #define NAME_BYTES_MAX 200
-#define COPY_CHUNK (256 * 1024)
 
 /* What a mirror lists of one suite: the kernels' stanzas. */
 struct suite {
@@ -45,126 +39,6 @@ struct suite {
 	char *stanzas;	/* owned */
 	size_t size;
 };
-
-static const char *keyring(void)
-{
-	const char *file = getenv("DUET_DEBIAN_KEYRING");
-
-	return file && *file ? file : "/usr/share/keyrings/debian-archive-keyring.gpg";
-}
-
-/* ---- files of the mirror --------------------------------------------------------------------- */
-
-/* A mirror in a folder: a copy of the file, so that it stays what is verified. */
-static int copy_file(const char *path, uint64_t max, int out, struct err *err)
-{
-	_cleanup_close_ int in = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	_cleanup_free_ char *chunk = xmalloc(COPY_CHUNK);
-	uint64_t done = 0;
-	struct stat st;
-	ssize_t got;
-
-	if (in < 0)
-		return err_sys_as(err, ERR_FETCH, errno, "open %s", path);
-	if (fstat(in, &st) < 0 || !S_ISREG(st.st_mode))
-		return err_set(err, ERR_FETCH, "open %s: not a regular file", path);
-	while ((got = read(in, chunk, COPY_CHUNK)) > 0) {
-		done += (uint64_t)got;
-		if (done > max)
-			return err_set(err, ERR_FETCH, "%s has more than %llu bytes", path,
-				       (unsigned long long)max);
-		if (fs_write_all(out, chunk, (size_t)got) < 0)
-			return err_sys(err, errno, "copy %s", path);
-	}
-	return got < 0 ? err_sys(err, errno, "read %s", path) : 0;
-}
-
-static int fetch_copy(const char *path, const struct digest *expected, uint64_t bytes, int out,
-		      struct err *err)
-{
-	char wanted[DIGEST_TEXT_SIZE], got[DIGEST_TEXT_SIZE];
-	struct digest digest;
-
-	if (copy_file(path, bytes, out, err) < 0)
-		return -1;
-	if (!expected)
-		return 0;
-	if (worker_hash(out, &digest, err) < 0)
-		return -1;
-	if (digest_equal(&digest, expected))
-		return 0;
-	digest_text(expected, wanted);
-	digest_text(&digest, got);
-	err_set(err, ERR_FETCH_DIGEST, "fetch %s: digest differs: expected %s, got %s", path, wanted,
-		got);
-	return err_mend(err, "the mirror is not what was signed: use another one");
-}
-
-/*
- * Fetches MIRROR/PATH into an unnamed file of the store. Without `expected` at most `bytes` bytes
- * come, else exactly so many.
- */
-static int fetch(struct store *store, const char *mirror, const char *path,
-		 const struct digest *expected, uint64_t bytes, const char *what, int *ret_fd,
-		 struct err *err)
-{
-	struct worker_request request = {
-		.version = WORKER_VERSION,
-		.op = WORKER_FETCH,
-		.flags = WORKER_PLAIN_HTTP | (expected ? WORKER_HAS_EXPECTED : WORKER_ANY_DIGEST),
-		.fd_count = 1,
-		.bytes = bytes,
-	};
-	_cleanup_free_ char *url = xasprintf("%s/%s", mirror, path);
-	_cleanup_close_ int out = -1;
-	struct worker_reply reply;
-
-	if (strlen(url) >= sizeof(request.text))
-		return err_set(err, ERR_FETCH, "the mirror's URL is longer than %d bytes",
-			       WORKER_URL_MAX - 1);
-	if (store_blob_new(store, &out, err) < 0)
-		return -1;
-	if (str_has_prefix(url, "file:///")) {
-		if (fetch_copy(url + strlen("file://"), expected, bytes, out, err) < 0)
-			return -1;
-	} else {
-		strcpy(request.text, url);
-		if (expected)
-			request.expected = *expected;
-		if (worker_run(NULL, &request, &out, 1, what, &reply, err) < 0)
-			return -1;
-	}
-	*ret_fd = TAKE_FD(out);
-	return 0;
-}
-
-/* ---- the signed list ------------------------------------------------------------------------- */
-
-static int read_release(struct store *store, const char *mirror, const char *suite,
-			struct release_file *ret, struct err *err)
-{
-	_cleanup_free_ char *path = xasprintf("dists/%s/InRelease", suite);
-	_cleanup_free_ char *text = NULL, *inside = NULL, *shown = str_escape(mirror, 200);
-	size_t size, inside_size;
-	_cleanup_close_ int fd = -1;
-	const char *why;
-
-	if (fetch(store, mirror, path, NULL, RELEASE_BYTES_MAX, "fetch InRelease", &fd, err) < 0 ||
-	    fs_read_fd(fd, "InRelease", RELEASE_BYTES_MAX, &text, &size, err) < 0)
-		return -1;
-	if (!release_frame(text, size, &why)) {
-		err_set(err, ERR_SIGNATURE, "verify %s/%s: %s", shown, path, why);
-		return err_mend(err, "check that there is a Debian mirror at that address, and nothing "
-				     "on the way (a portal, a proxy) that answers for it");
-	}
-	if (gpgv_verify(text, size, keyring(), &inside, &inside_size, err) < 0 ||
-	    release_parse(inside, inside_size, suite, LIST_PATH, (int64_t)time(NULL), ret, err) < 0)
-		return err_wrap(err, "verify %s/%s", shown, path);
-	if (ret->bytes > DEBIAN_LIST_BYTES_MAX)
-		return err_set(err, ERR_SIGNATURE, "%s of %s has more than %u bytes", LIST_PATH, suite,
-			       DEBIAN_LIST_BYTES_MAX);
-	return 0;
-}
 
 /* Under its digest where the archive keeps it so: that name cannot change while we fetch. */
 static int fetch_list(struct store *store, const char *mirror, const char *suite,
@@ -175,14 +49,14 @@ static int fetch_list(struct store *store, const char *mirror, const char *suite
 
 	digest_hex(&file->sha256, hex);
 	hashed = xasprintf("dists/%s/main/binary-amd64/by-hash/SHA256/%s", suite, hex);
-	if (file->by_hash && fetch(store, mirror, hashed, &file->sha256, file->bytes,
+	if (file->by_hash && archive_fetch(store, mirror, hashed, &file->sha256, file->bytes,
 				   "fetch the list of packages", ret_fd, err) == 0)
 		return 0;
 	/* a mirror may lack it all the same */
 	if (file->by_hash && err->code != ERR_FETCH)
 		return -1;
 	err_done(err);
-	return fetch(store, mirror, plain, &file->sha256, file->bytes,
+	return archive_fetch(store, mirror, plain, &file->sha256, file->bytes,
 		     "fetch the list of packages", ret_fd, err);
 }
 
@@ -215,8 +89,12 @@ static int read_suite(struct store *store, char *mirror, const char *name, struc
 	_cleanup_close_ int list = -1;
 
 	ret->mirror = mirror;
-	if (read_release(store, mirror, name, &file, err) < 0 ||
-	    fetch_list(store, mirror, name, &file, &list, err) < 0)
+	if (archive_release(store, mirror, name, NULL, LIST_PATH, &file, err) < 0)
+		return -1;
+	if (file.bytes > DEBIAN_LIST_BYTES_MAX)
+		return err_set(err, ERR_SIGNATURE, "%s of %s has more than %u bytes", LIST_PATH, name,
+			       DEBIAN_LIST_BYTES_MAX);
+	if (fetch_list(store, mirror, name, &file, &list, err) < 0)
 		return -1;
 	return select_stanzas(store, list, file.bytes, ret, err);
 }
@@ -407,7 +285,7 @@ static int fetch_package(struct store *store, const struct debian_package *packa
 	if (package->bytes > DEBIAN_PACKAGE_BYTES_MAX)
 		return err_set(err, ERR_FETCH, "%s has more than %u bytes", package->name,
 			       DEBIAN_PACKAGE_BYTES_MAX);
-	if (fetch(store, package->mirror, package->path, &package->sha256, package->bytes, what,
+	if (archive_fetch(store, package->mirror, package->path, &package->sha256, package->bytes, what,
 		  ret_fd, err) < 0)
 		return -1;
 	log_progress_end(what);
@@ -446,8 +324,8 @@ char *debian_lacks(const char **ret_mend)
 	*ret_mend = "sudo apt-get install gpgv debian-archive-keyring";
 	if (!program)
 		return xstrdup("gpgv is not installed");
-	if (access(keyring(), R_OK) < 0)
-		return xasprintf("%s cannot be read", keyring());
+	if (access(archive_keyring(), R_OK) < 0)
+		return xasprintf("%s cannot be read", archive_keyring());
 	mirror = given && *given ? xstrdup(given) : mirror_of_host(DEBIAN_SUITE);
 	*ret_mend = "set DUET_DEBIAN_MIRROR to the URL of a mirror";
 	return mirror ? NULL : xstrdup("apt's sources name no mirror with " DEBIAN_SUITE);

@@ -8,7 +8,7 @@
 
 #include "builders/kernel/files.h"
 #include "builders/kernel/take.h"
-#include "builders/kernel/version.h"
+#include "builders/debian/version.h"
 #include "core/mem.h"
 #include "core/str.h"
 #include "core/view.h"

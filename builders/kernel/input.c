@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "builders/kernel/take.h"
-#include "builders/kernel/version.h"
+#include "builders/debian/version.h"
 #include "builders/worker/message.h"
 #include "core/fs.h"
 #include "core/mem.h"

@@ -17,6 +17,7 @@ static const struct filter filters[FILTER_COUNT] = {
     [FILTER_UNPACK] = {"unpack", unpack_code, ARRAY_SIZE(unpack_code)},
     [FILTER_FETCH] = {"fetch", fetch_code, ARRAY_SIZE(fetch_code)},
     [FILTER_QEMU] = {"qemu", qemu_code, ARRAY_SIZE(qemu_code)},
+    [FILTER_OWNERS] = {"owners", owners_code, ARRAY_SIZE(owners_code)},
 };
 
 const struct filter *filter_get(enum filter_kind kind)

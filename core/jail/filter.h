@@ -17,6 +17,7 @@ enum filter_kind {
 	FILTER_UNPACK,		/* duet-worker unpack, pack: files and threads, nothing else */
 	FILTER_FETCH,		/* duet-worker fetch: the network, reading, one file to write */
 	FILTER_QEMU,		/* what runs a guest: threads and the files it was given */
+	FILTER_OWNERS,		/* all is allowed; chown and mknod answer success (single-uid mode) */
 	FILTER_COUNT
 };
 

@@ -326,6 +326,7 @@ static const struct filter_profile profiles[] = {
 	  { worker_calls, unpack_calls }, { worker_guards, unpack_guards } },
 	{ "fetch", KILL, KILL,
 	  { worker_calls, fetch_calls }, { worker_guards, fetch_guards } },
+	{ "owners", ALLOW, ALLOW, { single_calls }, { single_guards } },
 	{ "qemu", ENOSYS, KILL, { qemu_calls, job_calls }, { qemu_guards } },
 };
 

@@ -39,6 +39,9 @@ enum schema_type {
 	SCHEMA_OWNER,
 	SCHEMA_MOUNT,		/* SRC:DST[:ro|:rw] */
 	SCHEMA_CAPABILITY,
+	SCHEMA_SUITE,
+	SCHEMA_PACKAGE,		/* NAME or NAME=VERSION of Debian */
+	SCHEMA_MIRROR,		/* http://, https:// or file:/// */
 	SCHEMA_KERNEL,		/* auto, debian, host, or a path of the host that begins with / or . */
 	SCHEMA_TYPE_COUNT
 };

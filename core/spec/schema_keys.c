@@ -4,6 +4,8 @@
 #include "core/spec.h"
 
 static const char *const source_words[] = { "scratch", NULL };
+static const char *const variant_words[] = { "essential", "apt", "minbase", "buildd", "important",
+					     "standard", NULL };
 static const char *const runner_words[] = { "container", "vm", NULL };
 static const char *const network_words[] = { "none", NULL };
 static const char *const seccomp_words[] = { "default", "unconfined", NULL };
@@ -37,6 +39,17 @@ const struct schema_key schema_keys[] = {
 	  .expands = true, .help = "A tar archive with a whole root file system." },
 	{ "from.archive", "sha256", SCHEMA_SHA256, SCHEMA_ONE,
 	  .help = "Digest of the archive as it is stored; required for a URL." },
+	{ "from.debian", "debian", SCHEMA_SUITE, SCHEMA_ONE, .required = true,
+	  .help = "A Debian root of this suite, such as bookworm or trixie, made by mmdebstrap." },
+	{ "from.debian", "packages", SCHEMA_PACKAGE, SCHEMA_LIST,
+	  .help = "Packages, with what they depend on, beyond those of the variant." },
+	{ "from.debian", "variant", SCHEMA_WORD, SCHEMA_ONE, .words = variant_words,
+	  .fallback = "minbase", .help = "What is in it beside the packages (mmdebstrap(1))." },
+	{ "from.debian", "mirror", SCHEMA_MIRROR, SCHEMA_ONE, .expands = true,
+	  .fallback = "the host's",
+	  .help = "Where packages come from; http will do, for all is verified by signature." },
+	{ "from.debian", "keyring", SCHEMA_HOST_PATH, SCHEMA_ONE, .expands = true,
+	  .fallback = "Debian's", .help = "The keys that sign the suite." },
 	{ "from.directory", "directory", SCHEMA_HOST_PATH, SCHEMA_ONE, .required = true,
 	  .expands = true, .help = "A folder of the host that holds a root file system." },
 

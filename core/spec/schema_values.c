@@ -103,6 +103,38 @@ static bool check_capability(const char *text)
 	return !strcmp(text, "ALL") || caps_parse(text, &bit);
 }
 
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define DIGITS "0123456789"
+
+static bool check_suite(const char *text)
+{
+	return text[0] >= 'a' && text[0] <= 'z' && strlen(text) <= 64 &&
+	       text[strspn(text, LOWER DIGITS ".-")] == '\0';
+}
+
+/* Debian's policy, 5.6.1 and 5.6.12: nothing that an option or a shell could be made of. */
+static bool check_package(const char *text)
+{
+	size_t name = strspn(text, LOWER DIGITS "+.-");
+
+	if (name < 2 || strlen(text) > 200 || !strchr(LOWER DIGITS, text[0]))
+		return false;
+	if (!text[name])
+		return true;
+	return text[name] == '=' && text[name + 1] >= '0' && text[name + 1] <= '9' &&
+	       text[name + 1 + strspn(text + name + 1, LOWER "ABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS
+				      ".+-:~")] == '\0';
+}
+
+static bool check_mirror(const char *text)
+{
+	bool known = !strncmp(text, "http://", 7) || !strncmp(text, "https://", 8) ||
+		     !strncmp(text, "file:///", 8);
+
+	return known && strlen(text) <= 1024 &&
+	       text[strspn(text, LOWER "ABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "/:.-_~%+@")] == '\0';
+}
+
 static bool check_kernel(const char *text)
 {
 	return !strcmp(text, "auto") || !strcmp(text, "debian") || !strcmp(text, "host") ||
@@ -165,6 +197,17 @@ static const struct schema_value values[SCHEMA_TYPE_COUNT] = {
 	[SCHEMA_CAPABILITY] = { "a capability such as NET_RAW", check_capability,
 				"capabilities(7) lists them",
 				"{\"type\": \"string\", \"pattern\": \"^[A-Za-z_]+$\"}" },
+	[SCHEMA_SUITE] = { "a suite such as bookworm", check_suite,
+			   "write Debian's name of it, in lower case",
+			   "{\"type\": \"string\", \"pattern\": \"^[a-z][a-z0-9.-]{0,63}$\"}" },
+	[SCHEMA_PACKAGE] = { "a package such as curl or curl=7.88.1-10", check_package,
+			     "names have lower-case letters, digits, \"+\", \"-\" and \".\"",
+			     "{\"type\": \"string\", \"pattern\": \"^[a-z0-9][a-z0-9+.-]+"
+			     "(=[0-9][A-Za-z0-9.+:~-]*)?$\"}" },
+	[SCHEMA_MIRROR] = { "the URL of a mirror", check_mirror,
+			    "write http://, https:// or file:/// and the folder that has dists/",
+			    "{\"type\": \"string\","
+			    " \"pattern\": \"^(https?://|file:///|.*[$][{])\"}" },
 	[SCHEMA_KERNEL] = { "auto, debian, host or a path", check_kernel,
 			    "a path begins with / or ./",
 			    "{\"type\": \"string\","

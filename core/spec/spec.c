@@ -23,6 +23,11 @@ static void source_done(struct source *source)
 {
 	free(source->url);
 	free(source->path);
+	free(source->suite);
+	free(source->variant);
+	strv_done(&source->packages);
+	free(source->mirror);
+	free(source->keyring);
 	*source = (struct source){ 0 };
 }
 
@@ -77,6 +82,22 @@ static int read_path(struct spec_reader *r, const struct yaml_node *map, const c
 	return spec_host_path(r, schema_find(object, name), yaml_get(map, name), text, ret);
 }
 
+static int read_debian(struct spec_reader *r, const struct yaml_node *map, struct source *ret)
+{
+	const struct yaml_node *packages = yaml_get(map, "packages");
+	const struct yaml_node *variant = yaml_get(map, "variant");
+
+	ret->kind = SOURCE_DEBIAN;
+	ret->suite = xstrdup(yaml_get(map, "debian")->text);
+	ret->variant = xstrdup(variant ? variant->text : "minbase");
+	for (size_t i = 0; packages && i < packages->count; i++)
+		strv_add(&ret->packages, packages->items[i].text);
+	if (spec_text(r, map, "from.debian", "mirror", &ret->mirror) < 0)
+		return -1;
+	return yaml_get(map, "keyring") ? read_path(r, map, "from.debian", "keyring", &ret->keyring)
+					: 0;
+}
+
 static int read_source(struct spec_reader *r, const struct yaml_node *from, struct source *ret)
 {
 	ret->place = from->place;
@@ -88,6 +109,8 @@ static int read_source(struct spec_reader *r, const struct yaml_node *from, stru
 		ret->kind = SOURCE_DIRECTORY;
 		return read_path(r, from, "from.directory", "directory", &ret->path);
 	}
+	if (yaml_get(from, "debian"))
+		return read_debian(r, from, ret);
 	ret->kind = SOURCE_ARCHIVE;
 	read_sha256(from, &ret->has_sha256, &ret->sha256);
 	return spec_reference(r, from, "from.archive", &ret->url, &ret->path);

@@ -130,10 +130,13 @@ static int visit_pin(void *data, int dir, const char *name)
 		found = store_pin_read(gc->store, name, &kernel, NULL, gc->err);
 	if (found < 0)
 		return -1;
-	if (found)
+	if (found) {
+		/* a kernel, or a blob: a digest is of one thing only */
 		digest_set_add(&gc->kernels, &kernel);
-	else if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		digest_set_add(&gc->blobs, &kernel);
+	} else if (unlinkat(dir, name, 0) < 0 && errno != ENOENT) {
 		return store_fail(gc->err, errno, "remove pin %s", name);
+	}
 	return 0;
 }
 

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "builders/kernel/control.h"
+#include "builders/debian/control.h"
 #include "builders/kernel/debian.h"
-#include "builders/kernel/gpgv.h"
-#include "builders/kernel/mirror.h"
-#include "builders/kernel/release.h"
+#include "builders/debian/gpgv.h"
+#include "builders/debian/mirror.h"
+#include "builders/debian/release.h"
 #include "builders/kernel/take.h"
-#include "builders/kernel/version.h"
+#include "builders/debian/version.h"
 #include "core/mem.h"
 
 /* ---- versions -------------------------------------------------------------------------------- */

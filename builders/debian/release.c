@@ -1,11 +1,11 @@
 /* InRelease: see release.h. */
-#include "builders/kernel/release.h"
+#include "builders/debian/release.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "builders/kernel/control.h"
+#include "builders/debian/control.h"
 #include "core/mem.h"
 #include "core/parse.h"
 #include "core/str.h"
@@ -151,7 +151,7 @@ int release_parse(const char *text, size_t size, const char *suite, const char *
 		  struct release_file *ret, struct err *err)
 {
 	struct control control = { text, size };
-	_cleanup_free_ char *by_hash = NULL;
+	_cleanup_free_ char *by_hash = NULL, *date = NULL;
 	struct release_file file = { 0 };
 	struct stanza stanza, second;
 
@@ -163,6 +163,9 @@ int release_parse(const char *text, size_t size, const char *suite, const char *
 	    find_file(&stanza, path, &file, err) < 0)
 		return -1;
 	by_hash = stanza_get(&stanza, "Acquire-By-Hash");
+	date = stanza_get(&stanza, "Date");
+	if (date && !release_date(date, &file.date_s))
+		return err_set(err, ERR_SIGNATURE, "the signed list has a malformed Date");
 	file.by_hash = by_hash && !strcmp(by_hash, "yes");
 	*ret = file;
 	return 0;

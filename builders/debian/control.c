@@ -1,5 +1,5 @@
 /* Debian's control files: see control.h. */
-#include "builders/kernel/control.h"
+#include "builders/debian/control.h"
 
 #include <string.h>
 #include <strings.h>

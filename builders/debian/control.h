@@ -2,8 +2,8 @@
  * Debian's control files (deb822, Debian Policy 5.1): stanzas of "Field: value" lines, parted by
  * empty lines; a line that begins with a blank continues the field before it. Pure.
  */
-#ifndef DUET_BUILDERS_KERNEL_CONTROL_H
-#define DUET_BUILDERS_KERNEL_CONTROL_H
+#ifndef DUET_BUILDERS_DEBIAN_CONTROL_H
+#define DUET_BUILDERS_DEBIAN_CONTROL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* Debian's package versions: see version.h. */
-#include "builders/kernel/version.h"
+#include "builders/debian/version.h"
 
 #include <string.h>
 

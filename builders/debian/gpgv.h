@@ -1,6 +1,6 @@
 /* Signatures, by gpgv. */
-#ifndef DUET_BUILDERS_KERNEL_GPGV_H
-#define DUET_BUILDERS_KERNEL_GPGV_H
+#ifndef DUET_BUILDERS_DEBIAN_GPGV_H
+#define DUET_BUILDERS_DEBIAN_GPGV_H
 
 #include <stddef.h>
 

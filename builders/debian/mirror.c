@@ -1,12 +1,12 @@
 /* Mirrors: see mirror.h. */
-#include "builders/kernel/mirror.h"
+#include "builders/debian/mirror.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "builders/kernel/control.h"
+#include "builders/debian/control.h"
 #include "core/fs.h"
 #include "core/mem.h"
 #include "core/path.h"

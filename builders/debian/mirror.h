@@ -1,6 +1,6 @@
 /* Which Debian mirror this host takes its packages from. */
-#ifndef DUET_BUILDERS_KERNEL_MIRROR_H
-#define DUET_BUILDERS_KERNEL_MIRROR_H
+#ifndef DUET_BUILDERS_DEBIAN_MIRROR_H
+#define DUET_BUILDERS_DEBIAN_MIRROR_H
 
 #include <stdbool.h>
 

@@ -2,8 +2,8 @@
  * InRelease: the signed list of an archive's files (Debian's wiki, RepositoryFormat). Pure. What
  * release_frame sees is anybody's; what release_parse sees was signed.
  */
-#ifndef DUET_BUILDERS_KERNEL_RELEASE_H
-#define DUET_BUILDERS_KERNEL_RELEASE_H
+#ifndef DUET_BUILDERS_DEBIAN_RELEASE_H
+#define DUET_BUILDERS_DEBIAN_RELEASE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +24,7 @@ struct release_file {
 	struct digest sha256;
 	uint64_t bytes;
 	bool by_hash;	/* the archive keeps it under its digest too */
+	int64_t date_s;	/* of the signed text, since 1970; 0 when it has none */
 };
 
 /*

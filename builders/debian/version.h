@@ -1,6 +1,6 @@
 /* Debian's package versions. Pure. */
-#ifndef DUET_BUILDERS_KERNEL_VERSION_H
-#define DUET_BUILDERS_KERNEL_VERSION_H
+#ifndef DUET_BUILDERS_DEBIAN_VERSION_H
+#define DUET_BUILDERS_DEBIAN_VERSION_H
 
 #include <stdbool.h>
 

@@ -3,7 +3,7 @@
  * without capabilities and without a network, dies with duet, and has so much time and no more. Its
  * input and output are files in memory; from its exit code alone nothing follows.
  */
-#include "builders/kernel/gpgv.h"
+#include "builders/debian/gpgv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "builders/kernel/release.h"
+#include "builders/debian/release.h"
 #include "builders/worker/client.h"
 #include "core/fs.h"
 #include "core/jail/caps.h"
