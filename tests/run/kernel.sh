@@ -342,14 +342,17 @@ if command -v ar >/dev/null; then
 	is 'a file whose modules changed' "$code" 1
 	mv "$W/moved" "$root/lib/modules/$release/kernel"
 	find "$root" -name '*.ko' -exec gzip -n {} +
+	rm -rf "$store"
 	tool "$root/boot/vmlinuz-$release"
 	is 'modules packed with gzip' "$code: $out" "0: $good"
 	find "$root" -name '*.gz' -exec gunzip {} +
 	find "$root" -name '*.ko' -exec zstd -q --rm {} +
+	rm -rf "$store"
 	tool "$root/boot/vmlinuz-$release"
 	is 'modules packed with zstd' "$code: $out" "0: $good"
 	find "$root" -name '*.zst' -exec zstd -q -d --rm {} +
 	find "$root" -name '*.ko' -exec xz {} +
+	rm -rf "$store"
 	tool "$root/boot/vmlinuz-$release"
 	is 'modules packed with xz' "$code: $out" "0: $good"
 	cp "$root/boot/vmlinuz-$release" "$root/boot/bzImage"
@@ -473,6 +476,20 @@ if [ $code != 0 ]; then
 fi
 has 'the real one' "$real" -cloud-amd64
 is 'the real one again' "$(timeout 60 "$TOOL" "$store" debian 2>&1)" "$out"
+
+# a guest that loads all of it, in order
+if command -v qemu-system-x86_64 >/dev/null && command -v musl-gcc >/dev/null &&
+	musl-gcc -static -O2 -o "$W/init" "$SRC/tests/run/kernel_init.c" 2>"$W/cc.log"; then
+	kernel_make initrd "$W/initrd" "$W/init" "$W/modules"
+	timeout 120 qemu-system-x86_64 -accel tcg -M pc -cpu max -m 256 -nodefaults -no-user-config \
+		-display none -no-reboot -serial "file:$W/console" -device virtio-serial-pci \
+		-device virtio-rng-pci -kernel "$W/vmlinux" -initrd "$W/initrd" \
+		-append 'console=ttyS0 quiet panic=-1 reboot=t' 2>"$W/qemu.log" </dev/null
+	console=$(tr -d '\r' <"$W/console" | grep -a '^\(loaded\|failed\|devices\|no order\)')
+	is 'a guest: what is not loaded' "$(grep -v '^loaded\|^failed .*?:\|^devices' <<<"$console")" ''
+	has 'a guest: erofs' "$console" 'loaded erofs'
+	has 'a guest: its devices' "$console" 'devices 2'
+fi
 kept=$BUILD/kernel-$real.deb
 (
 	flock 9

@@ -3,6 +3,7 @@
     kernel_make.py kernel FILE RELEASE [pack=gzip|xz|zstd|lz4|none] [pvh=no] [cut=yes] [config=NAME=y,...]
     kernel_make.py deb FILE RELEASE [data=xz|zst|gz|none] [lack=NAME,...] [bad=WHAT] [kernel options]
     kernel_make.py mirror FOLDER DEB VERSION [FIELD=VALUE...]    writes dists/.../Release, unsigned
+    kernel_make.py initrd FILE INIT ARCHIVE      INIT as /init, then the archive
     kernel_make.py order ARCHIVE ROOT RELEASE    against modprobe --show-depends; ROOT has depmod's lists
 
 The kernels boot nothing: an ELF with a PVH note. `bad` of a package: dots (a path with ".." in it),
@@ -255,12 +256,24 @@ def order(archive, root, release):
     print("%d modules" % len(named))
 
 
+def initrd(file, init, archive):
+    def entry(name, mode, content):
+        head = "070701" + "".join("%08x" % n for n in (
+            1, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0)) + name + "\0"
+        head += "\0" * (-len(head) % 4)
+        return head.encode() + content + b"\0" * (-len(content) % 4)
+    with open(init, "rb") as one, open(archive, "rb") as two, open(file, "wb") as out:
+        out.write(entry("init", 0o100755, one.read()) + entry("TRAILER!!!", 0, b"") + two.read())
+
+
 def main():
     command, *words = sys.argv[1:]
     options = dict(word.split("=", 1) for word in words[1:] if "=" in word)
     words = words[:1] + [word for word in words[1:] if "=" not in word]
     if command == "mirror":
         mirror(*words, **options)
+    elif command == "initrd":
+        initrd(*words)
     elif command == "order":
         order(*words)
     else:
