@@ -48,15 +48,31 @@ int builders_plan(struct store *store, const struct spec *spec, struct plan *ret
 	return plan_make(ret, spec, &inputs, err);
 }
 
-/* A step's layer: what the store has of it, and the rest made from its blob. */
+/* The blob of a layer that was made before, in another form: 1, 0 when the store lacks it, -1. */
+static int open_kept(struct store *store, const struct store_layer *layer, struct build_blob *ret,
+		     struct err *err)
+{
+	int found = layer->has_blob
+			    ? store_blob_open(store, &layer->blob, &ret->fd, &ret->bytes, err)
+			    : 0;
+
+	if (found != 1)
+		return found;
+	ret->in_store = ret->has_expected = ret->allow_xz = true;
+	ret->expected = layer->blob;
+	return 1;
+}
+
+/* A step's layer: what the store has of it (`known`), and the rest made from its blob. */
 static int build_step(struct build *build, struct stack *stack, const struct plan_step *step,
-		      struct store_layer *layer, struct stack_forms *forms, struct err *err)
+		      bool known, struct store_layer *layer, struct stack_forms *forms,
+		      struct err *err)
 {
 	const struct builder *builder = builder_of(step->source, step->step);
 	struct build_blob blob = { .fd = -1 };
-	int result;
+	int result = known ? open_kept(build->store, layer, &blob, err) : 0;
 
-	if (builder->open(build, step, &blob, err) < 0)
+	if (result < 0 || (result == 0 && builder->open(build, step, &blob, err) < 0))
 		return -1;
 	result = stack_make(stack, &blob, step->summary, layer, forms, err);
 	close(blob.fd);
@@ -73,11 +89,12 @@ static int find_or_build(struct build *build, struct stack *stack, size_t number
 	_cleanup_(stack_forms_done) struct stack_forms forms = { -1, -1, { -1, -1 } };
 	struct store_layer layer;
 	int found = store_step_get(build->store, &step->own_key, &layer, err);
+	bool known = found == 1;
 
-	if (found == 1)
+	if (known)
 		found = stack_open(stack, &layer, &forms, err);
 	if (found >= 0 && !stack_is_whole(stack, &forms))
-		found = build_step(build, stack, step, &layer, &forms, err);
+		found = build_step(build, stack, step, known, &layer, &forms, err);
 	if (found >= 0) {
 		stack_push(stack, &layer, &forms);
 		return 0;
