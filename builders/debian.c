@@ -108,6 +108,7 @@ static int make(struct build *build, const struct plan_step *step, struct bootst
 	_cleanup_close_ int root = -1, packages = -1, list = -1, before = -1;
 	_cleanup_free_ char *question = packages_question(bootstrap->source);
 	struct store *store = build->store;
+	bool partial;
 
 	before = open_before(store, question, err);
 	if (store_blob_new(store, &root, err) < 0 || store_blob_new(store, &packages, err) < 0 ||
@@ -117,8 +118,14 @@ static int make(struct build *build, const struct plan_step *step, struct bootst
 	bootstrap->root = root;
 	bootstrap->packages = packages;
 	bootstrap->list = list;
-	if (bootstrap_run(bootstrap, err) < 0 ||
-	    keep_all(build, step, bootstrap, question, err) < 0)
+	if (bootstrap_run(bootstrap, &partial, err) < 0) {
+		_cleanup_(err_done) struct err ignored = { 0 };
+
+		if (partial)
+			(void)keep(store, packages, question, &ignored);
+		return -1;
+	}
+	if (keep_all(build, step, bootstrap, question, err) < 0)
 		return -1;
 	return pack(build, step, root, ret, err);
 }
