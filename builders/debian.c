@@ -41,6 +41,7 @@ static int debian_resolve(struct store *store, const struct source *source,
 		return -1;
 	sha256_init(&hash);
 	sha256_add_text(&hash, store->map.kind == IDMAP_SINGLE ? "one id" : "ids");
+	sha256_add_text(&hash, source->keyring ? "keys" : NULL);
 	sha256_add_field(&hash, keys, size);
 	sha256_end(&hash, ret);
 	return 0;

@@ -63,6 +63,9 @@ void bootstrap_argv(const struct bootstrap *bootstrap, bool single_uid, struct s
 	/* an instance has its own /dev */
 	strv_add(&argv, "--skip=output/dev,essential/unlink,download/empty");
 	strv_add(&argv, "--dpkgopt=force-unsafe-io");
+	/* with one id there is no group for terminals */
+	if (single_uid)
+		strv_add(&argv, "--skip=chroot/mount/dev");
 	if (single_uid)
 		strv_add(&argv, "--aptopt=APT::Sandbox::User \"root\"");
 	if (source->keyring)
@@ -227,6 +230,13 @@ static void listen_to(const struct bootstrap *bootstrap, int fd, struct words *w
 		take_line(bootstrap, words);
 }
 
+/* mmdebstrap says what failed because of it, too. */
+static bool is_consequence(const char *line)
+{
+	return strstr(line, "setup failed") || strstr(line, "rm failed") ||
+	       strstr(line, "mmdebstrap failed to run") || strstr(line, "E: apt-get ");
+}
+
 /* The lines that say why: those of errors, else the last ones. Owned, escaped. */
 static char *reason(const struct words *words)
 {
@@ -237,7 +247,7 @@ static char *reason(const struct words *words)
 		size_t length = strcspn(at, "\n");
 		_cleanup_free_ char *line = xstrndup(at, length), *shown = str_escape(line, 200);
 
-		if (str_has_prefix(line, "E: ") || strstr(line, "rror: "))
+		if ((str_has_prefix(line, "E: ") || strstr(line, "rror: ")) && !is_consequence(line))
 			str_addf(&out, "%s%s", out.length ? "; " : "", shown);
 		at += length + (at[length] == '\n');
 	}

@@ -12,8 +12,6 @@
 #include "core/fs.h"
 #include "core/mem.h"
 
-#define OPAQUE_XATTR "user.overlay.opaque"	/* the overlay is mounted with userxattr */
-
 int tree_init(struct tree *tree, int root, bool single_uid, struct err *err)
 {
 	struct stat st;
@@ -299,7 +297,7 @@ static int hide(void *state, const char *base, struct err *err)
 		return 0;
 	if (fd < 0)
 		return err_sys(err, errno, "open its folder");
-	if (fsetxattr(fd, OPAQUE_XATTR, "y", 1, 0) < 0)
+	if (fsetxattr(fd, VIEW_OPAQUE_XATTR, "y", 1, 0) < 0)
 		return err_sys(err, errno, "make a folder opaque");
 	return 0;
 }
