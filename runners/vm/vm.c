@@ -221,15 +221,18 @@ static int run(struct vm *vm, int *ret_code, struct err *err)
 			accel_remember(vm, true);
 		return result;
 	}
-	log_note("no guest came up with KVM (%s): it is emulated (TCG) until this host boots again",
+	log_note("no guest came up with KVM (%s): it is emulated (TCG)",
 		 err->msg ? err->msg : "no reason");
-	accel_remember(vm, false);
 	err_done(err);
 	vm->kvm = false;
 	plan_machine(vm);
 	if (store_lock_shared(vm->store, err) < 0)
 		return -1;
-	return run_once(vm, ret_code, &heard, err);
+	result = run_once(vm, ret_code, &heard, err);
+	/* one that does not come up here either says nothing of KVM */
+	if (heard)
+		accel_remember(vm, false);
+	return result;
 }
 
 static int vm_run(struct store *store, const struct rootfs *rootfs, const struct job *job,
