@@ -151,6 +151,8 @@ static int debian_open(struct build *build, const struct plan_step *step, struct
 	if (archive_release(build->store, mirror, source->suite, source->keyring, LIST, &release,
 			    err) < 0)
 		return -1;
+	if (build->store->map.kind == IDMAP_SINGLE)
+		log_note("single-uid mode: everything in the Debian root will belong to root");
 	bootstrap.epoch_s = release.date_s > LAYER_TIME ? release.date_s : LAYER_TIME;
 	return make(build, step, &bootstrap, ret, err);
 }

@@ -47,7 +47,7 @@ serve "$W/cut.log" 20
 spec small "debian: bookworm, mirror: \"$mirror\""
 "$DUET" build --store "$store" -C "$P" >"$W/out" 2>"$W/err"
 is 'a network that breaks off: exit code' $? 1
-has 'a network that breaks off: said so' "$(cat "$W/err")" 'duet.yaml:3:9: error[debian.failed]'
+has 'a network that breaks off: said so' "$(cat "$W/err")" 'duet.yaml:3:15: error[debian.failed]'
 is 'a network that breaks off: nothing is left' "$(ls -A "$store/v1/tmp")" ''
 port=${mirror##*:}
 serve "$W/first.log"
@@ -57,9 +57,13 @@ first=$("$DUET" build --store "$store" -C "$P" 2>"$W/err")
 is 'the next try' $? 0
 all=$("$DUET" run --store "$store" -C "$P" -- sh -c 'dpkg-query -f "x\n" -W | grep -c x' </dev/null 2>/dev/null)
 [ "${all:-0}" -gt 50 ] && ok 'it is a Debian root' || not_ok "it has $all packages"
-again=$("$DUET" build --store "$W/store-second" -C "$P" 2>"$W/err")
-is 'the same bytes another time' "$again" "$first"
-whole=$(($(fetched "$W/first.log")))
+if [ "$(id -u)" != 0 ]; then
+	again=$("$DUET" build --store "$W/store-second" -C "$P" 2>"$W/err")
+	is 'the same bytes another time' "$again" "$first"
+fi
+came=$(($(fetched "$W/first.log")))
+[ $came -lt "${all:-0}" ] && ok "what had come is not fetched again: $came of $all" ||
+	not_ok "$came of $all packages were fetched again"
 has 'it runs' "$("$DUET" run --store "$store" -C "$P" -- cat /etc/debian_version </dev/null 2>"$W/err")" 12.
 
 # another root of the suite: only what is new
