@@ -36,6 +36,7 @@
 #include "core/proc.h"
 #include "core/str.h"
 #include "runners/agent.h"
+#include "runners/explain.h"
 
 #define NAMESPACES ((uint64_t)(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | \
 			       CLONE_NEWNET | CLONE_NEWCGROUP))
@@ -341,17 +342,12 @@ static int container_explain(struct store *store, const struct rootfs *rootfs,
 {
 	_cleanup_free_ char *uids = idmap_text(store->map.uids, store->map.uid_extents);
 	_cleanup_free_ char *gids = idmap_text(store->map.gids, store->map.gid_extents);
-	_cleanup_free_ char *caps = caps_text(job->capabilities), *text = NULL;
 	bool single = store->map.kind == IDMAP_SINGLE;
-	struct mount_list mounts;
 	char filter[65];
 	struct str out = { 0 };
 
 	(void)err;
 	filter_digest(single ? FILTER_JOB_SINGLE : FILTER_JOB, filter);
-	mounts_plan(job, single, &mounts);
-	text = mounts_text(&mounts);
-	mounts_done(&mounts);
 	str_addf(&out, "runner       container\nlayers       %zu\n", rootfs->layer_count);
 	for (size_t i = 0; i < rootfs->layer_count; i++) {
 		char hex[DIGEST_TEXT_SIZE];
@@ -360,16 +356,10 @@ static int container_explain(struct store *store, const struct rootfs *rootfs,
 		str_addf(&out, "             %s\n", hex);
 	}
 	str_addf(&out, "uid map\n%sgid map\n%s", uids, gids);
-	str_addf(&out, "user         %u:%u\nworkdir      %s\nhostname     %s\n",
-		 job->identity.uid, job->identity.gid, job->workdir, job->hostname);
-	str_addf(&out, "capabilities %s\nno new privs yes\nfilter       %s\n", caps,
+	explain_job(job, &out);
+	str_addf(&out, "filter       %s\n",
 		 job->seccomp == SECCOMP_UNCONFINED && !single ? "unconfined" : filter);
-	str_addf(&out, "mounts\n%scommand\n", text);
-	for (size_t i = 0; i < job->argv.count; i++) {
-		_cleanup_free_ char *word = str_escape(job->argv.items[i], 65536);
-
-		str_addf(&out, "  %s\n", word);
-	}
+	explain_inside(job, single, &out);
 	*ret_text = out.text;
 	return 0;
 }
