@@ -35,10 +35,10 @@ does_not_read() {
 	on "$1" -- true <"$W/bytes"
 	echo $?
 	on "$1" -- head -c 5 <"$W/bytes" | digest_of
-	# a pipe that stays open and says nothing
-	sleep 60 | on "$1" -- echo done &
-	pid=$!
-	wait $pid
+	# a pipe that stays open and says nothing: this end of it is one that can write
+	rm -f "$W/fifo"
+	mkfifo -m 666 "$W/fifo"
+	on "$1" -- echo over <>"$W/fifo"
 	echo $?
 }
 
@@ -163,7 +163,7 @@ special() {
 	[ -n "${DUET_SOAK-}" ] || [ "$who" = root ] || [ "$who" = self ] || return
 	both 'a job that does not read its stdin' "0
 $(head -c 5 "$W/bytes" | digest_of)
-done
+over
 0" does_not_read
 	both 'closed stdin' 0 closed_stdin
 	both 'a reader that leaves' 'y
