@@ -28,7 +28,7 @@ both_ways() {
 }
 
 stdin_digest() {
-	on "$1" -- sha256sum <"$W/bytes" | cut -c1-64
+	head -c 5000000 "$W/bytes" | on "$1" -- sha256sum | cut -c1-64
 }
 
 does_not_read() {
@@ -159,7 +159,7 @@ special() {
 	sum=$(digest_of "$W/bytes")
 	both 'binary through stdin and stdout' "$sum
 0" both_ways
-	both 'digest of stdin' "$sum" stdin_digest
+	both 'digest of stdin' "$(head -c 5000000 "$W/bytes" | digest_of)" stdin_digest
 	[ -n "${DUET_SOAK-}" ] || [ "$who" = root ] || [ "$who" = self ] || return
 	both 'a job that does not read its stdin' "0
 $(head -c 5 "$W/bytes" | digest_of)

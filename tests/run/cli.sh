@@ -25,7 +25,7 @@ refuses 125 'error[spec.missing]' run -- ls
 refuses 2 'error[usage]: change to /nowhere: No such file' check -C /nowhere
 printf 'duet: 1\nimage: {from: scratch}\n' >duet.yaml
 refuses 125 'neither the spec nor the image says what to run' run --store "$W/store"
-refuses 125 'this duet has no such runner' run --store "$W/store" --on vm -- true
+refuses 125 'there is no such runner' run --store "$W/store" --on ship -- true
 refuses 125 'standard input is not a terminal' run --store "$W/store" -t -- true
 refuses 1 'make store /proc/no' build --store /proc/no
 is 'check says so' "$("$DUET" check 2>&1)" 'duet: note: duet.yaml is a valid spec'

@@ -173,12 +173,12 @@ kernels() {
 	mkdir -p "$kernels/none" "$kernels/no/boot" "$kernels/no/lib"
 	echo 'this is no kernel' >"$kernels/none/vmlinuz-1.2.3"
 	spec "kernel: $kernels/none/vmlinuz-1.2.3"
-	fails 'a file that is no kernel' 125 'error[kernel' run -- true
+	fails 'a file that is no kernel' 125 'error[kernel.refused]: find a kernel: kernel 1.2.3: it is neither' run -- true
 	spec "kernel: $kernels/nowhere"
 	fails 'no file' 125 "$kernels/nowhere: No such file or directory" run -- true
 	head -c 5000000 "$KERNEL" >"$kernels/none/vmlinuz-$release"
 	spec "kernel: $kernels/none/vmlinuz-$release"
-	fails 'half of a kernel' 125 'error[kernel' run -- true
+	fails 'half of a kernel' 125 'error[kernel.refused]: find a kernel: ' run -- true
 	# without virtio_console: its module is not there, and it is not built in
 	cp "$KERNEL" "$kernels/no/boot/"
 	cp -r "$W/kernel/lib/modules" "$kernels/no/lib/"
@@ -186,7 +186,7 @@ kernels() {
 	sed -i '/virtio_console/d' "$kernels/no/lib/modules/$release"/modules.*
 	chmod -R a+rX "$kernels"
 	spec "kernel: $kernels/no/boot/vmlinuz-$release"
-	fails 'a kernel without virtio_console' 125 'virtio_console' run -- true
+	fails 'a kernel without virtio_console' 125 "error[kernel.unfit]: find a kernel: kernel $release lacks virtio_console" run -- true
 	if [ -e "/boot/vmlinuz-$(uname -r)" ]; then
 		spec 'kernel: host'
 		run -- cat /proc/sys/kernel/osrelease >"$W/out"
