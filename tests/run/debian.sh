@@ -1,7 +1,7 @@
 #!/bin/bash
 # A Debian suite as a source: as root, as a user with subuids and as one without; the same bytes each
 # time and for root and users alike; packages are fetched once, also when the network breaks off; what
-# cannot be made is refused with its cause. SOAK=1: trixie too, on both runners.
+# cannot be made is refused with its cause. DUET_SOAK=1: trixie too, on both runners.
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
 command -v mmdebstrap >/dev/null || skip 'mmdebstrap is not installed'
@@ -123,7 +123,7 @@ refused 'keys that signed nothing' "debian: bookworm, mirror: \"$mirror\", keyri
 	'error[fetch.signature]'
 refused 'nobody is there' 'debian: bookworm, mirror: "http://127.0.0.1:1/debian"' 'error[fetch.failed]'
 
-if [ -n "${SOAK-}" ]; then
+if [ -n "${DUET_SOAK-}" ]; then
 	spec trixie "debian: trixie, mirror: \"$mirror\""
 	for runner in container vm; do
 		has "trixie on $runner" "$("$DUET" run --on $runner --store "$store" -C "$P" -- \
