@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "core/fs.h"
@@ -201,6 +202,28 @@ static bool holds_upper(int dir)
 	return false;
 }
 
+/*
+ * Can a tmpfs be an overlay's upper here? With userxattr it has to hold user.*, which it does since
+ * Linux 6.6; before that folders of the image could not be removed or renamed. A file in memory is
+ * of the same kind.
+ */
+static bool memory_holds_upper(void)
+{
+	_cleanup_close_ int fd = memfd_create("duet-probe", MFD_CLOEXEC);
+
+	return fd < 0 || fsetxattr(fd, "user.duet.probe", "y", 1, 0) == 0;
+}
+
+/* Where the writable layer is: as asked, but not in a memory that cannot hold it. */
+static enum writes_kind choose_writes(const struct job *job)
+{
+	if (job->writes != WRITES_MEMORY || memory_holds_upper())
+		return job->writes;
+	log_debug("this kernel's tmpfs holds no overlay (Linux 6.6 has one that does): what the job "
+		  "writes to its root is kept in the store until it ends");
+	return WRITES_DISK;
+}
+
 /* The folders of the writable layer, owned by the namespace's root. */
 static int make_upper(struct container *container, struct store *store, struct err *err)
 {
@@ -208,7 +231,7 @@ static int make_upper(struct container *container, struct store *store, struct e
 	int *const fds[] = { &container->upper, &container->work };
 	uint32_t uid, gid;
 
-	if (container->job->writes == WRITES_MEMORY)
+	if (choose_writes(container->job) == WRITES_MEMORY)
 		return 0;
 	if (!holds_upper(store->dir)) {
 		err_set(err, ERR_HOST, "keep what the job writes in %s: the file system holds no "

@@ -432,7 +432,7 @@ fi
 
 kill_point=$BUILD/tests/run/kill_point
 mirror kills
-every=${SOAK:+3}
+every=${DUET_SOAK:+3}
 for who in duet worker; do
 	rm -rf "$store"
 	total=$("$kill_point" $who 0 "$TOOL" "$store" debian 2>/dev/null | tail -n 1)
