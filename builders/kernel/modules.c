@@ -74,13 +74,15 @@ static int want_named(struct table *table, struct closure *closure, const struct
 		      const char *name, bool optional, unsigned int depth)
 {
 	struct module *module = table_find(table, name);
+	_cleanup_free_ char *safe = NULL;
 
 	if (module)
 		return want(table, closure, module, optional, depth + 1);
 	if (table_has_built_in(table, name))
 		return 0;
+	safe = str_escape(name, KERNEL_PATH_SHOWN);
 	return err_set(table->err, ERR_KERNEL, "module %s needs %s, which is not there", by->name,
-		       name);
+		       safe);
 }
 
 /*
