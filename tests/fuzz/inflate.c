@@ -1,7 +1,7 @@
 /*
  * Compressed streams: gzip, zstd, xz, in pieces. Two readings of one stream with pieces of other sizes
- * come to the same. What ISA-L takes, zlib takes, with the same bytes. What ISA-L refuses, zlib may take
- * (stream.c tries again): it forgets the flags of a gzip header that comes in pieces.
+ * come to the same. What ISA-L takes, zlib takes, with the same bytes; what ISA-L refuses, zlib may take
+ * (stream.c tries again).
  */
 #include <string.h>
 
@@ -10,7 +10,7 @@
 #include "core/str.h"
 #include "tests/fuzz/fuzz.h"
 
-#define PLAIN_MAX (4u << 20)	/* bytes of a plain stream; the rest is not looked at */
+#define PLAIN_MAX (1u << 20)	/* bytes of a plain stream; the rest is not looked at */
 
 struct pieces {
 	struct fuzz_input input;
@@ -83,11 +83,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unpack(input, piece, room, flags, &two);
 	unpack(input, 1 << 16, 1 << 16, flags | INFLATE_ZLIB, &zlib);
 	unpack(input, piece, room, flags | INFLATE_ZLIB, &small);
+	check_same(&one, &two);
 	check_same(&zlib, &small);
 	if (!one.may_retry)
 		check_same(&one, &zlib);
-	if (!two.may_retry)
-		check_same(&two, &zlib);
 	str_done(&one.plain);
 	str_done(&two.plain);
 	str_done(&zlib.plain);
