@@ -87,12 +87,12 @@ archives() {
 	build || not_ok "$who: the root alone: $(cat "$W/err")"
 	while IFS='	' read -r file verdict shown; do
 		# bytes are the same to everybody; what reaches out is not
-		case ${SOAK-}$who:$file in
+		case ${DUET_SOAK-}$who:$file in
 		many:t1[678]* | one:t1[678]*) continue ;;
 		esac
 		one_case "$file" "$verdict" "$shown" "    - archive: $cases/$file"
 		# and packed anew for a folder; names are cut, so that fewer of them are wrong
-		[ "$who" = root ] || [ -n "${SOAK-}" ] || continue
+		[ "$who" = root ] || [ -n "${DUET_SOAK-}" ] || continue
 		[ "$verdict" != refuse ] || verdict=any
 		one_case "$file to /opt" "$verdict" '' "    - archive: $cases/$file" '      to: /opt/x'
 	done <"$cases/cases"
