@@ -23,7 +23,7 @@
 #define DEPTH_MAX 64	/* modules that each depend on the next one */
 #define MATCHES_MAX 64	/* modules of one alias */
 #define STEPS_MAX 4000000u	/* aliases that are compared; WANT_STEPS for each module gone after */
-#define WANT_STEPS 16u
+#define WANT_STEPS 64u
 
 /* One feature's modules in load order. */
 struct wanted {
