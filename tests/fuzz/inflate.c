@@ -65,8 +65,11 @@ static void unpack(struct fuzz_input input, size_t piece, size_t room, unsigned 
 
 static void check_same(const struct outcome *a, const struct outcome *b)
 {
+	/* where one stopped, the other may have met damage that is behind it */
+	if (a->plain.length >= PLAIN_MAX || b->plain.length >= PLAIN_MAX)
+		return;
 	FUZZ_CHECK(a->result == b->result);
-	FUZZ_CHECK(a->result < 0 || a->plain.length >= PLAIN_MAX ||
+	FUZZ_CHECK(a->result < 0 ||
 		   (a->plain.length == b->plain.length &&
 		    (a->plain.length == 0 ||
 		     !memcmp(a->plain.text, b->plain.text, a->plain.length))));
