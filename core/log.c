@@ -21,11 +21,12 @@ void log_set_level(enum log_level new_level)
 
 static void print(const char *kind, const char *fmt, va_list args)
 {
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *shown = NULL;
 
 	if (vasprintf(&text, fmt, args) < 0)
 		text = NULL;
-	fprintf(stderr, "duet: %s%s\n", kind, text ? text : "out of memory");
+	shown = str_printable(text ? text : "out of memory");
+	fprintf(stderr, "duet: %s%s\n", kind, shown);
 }
 
 void log_note(const char *fmt, ...)
@@ -61,10 +62,13 @@ void log_debug(const char *fmt, ...)
 
 void log_err(const struct err *err)
 {
-	fprintf(stderr, "%s: error[%s]: %s\n", err->place ? err->place : "duet",
-		err_class(err->code), err->msg ? err->msg : "unknown error");
+	_cleanup_free_ char *place = str_printable(err->place ? err->place : "duet");
+	_cleanup_free_ char *msg = str_printable(err->msg ? err->msg : "unknown error");
+	_cleanup_free_ char *mend = str_printable(err->mend ? err->mend : "");
+
+	fprintf(stderr, "%s: error[%s]: %s\n", place, err_class(err->code), msg);
 	if (err->mend)
-		fprintf(stderr, "%s\n", err->mend);
+		fprintf(stderr, "%s\n", mend);
 }
 
 static bool on_terminal(void)
@@ -86,24 +90,28 @@ static uint64_t now_ms(void)
 
 void log_progress(const char *what, uint64_t done, uint64_t total)
 {
+	_cleanup_free_ char *shown = NULL;
 	static uint64_t drawn_ms;
 
 	if (level == LOG_QUIET || !on_terminal() || now_ms() - drawn_ms < REDRAW_MS)
 		return;
 	drawn_ms = now_ms();
+	shown = str_printable(what);
 	if (total)
-		fprintf(stderr, "\r\033[K%s  %.1f of %.1f MB", what, (double)done / 1e6,
+		fprintf(stderr, "\r\033[K%s  %.1f of %.1f MB", shown, (double)done / 1e6,
 			(double)total / 1e6);
 	else
-		fprintf(stderr, "\r\033[K%s  %.1f MB", what, (double)done / 1e6);
+		fprintf(stderr, "\r\033[K%s  %.1f MB", shown, (double)done / 1e6);
 	fflush(stderr);
 }
 
 void log_progress_end(const char *what)
 {
+	_cleanup_free_ char *shown = str_printable(what);
+
 	if (level == LOG_QUIET)
 		return;
 	if (on_terminal())
 		fprintf(stderr, "\r\033[K");
-	fprintf(stderr, "%s\n", what);
+	fprintf(stderr, "%s\n", shown);
 }

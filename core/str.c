@@ -103,7 +103,8 @@ static bool repaints(uint32_t point)
 	       (point >= 0x2066 && point <= 0x2069) || point == 0x061c || point == 0xfeff;
 }
 
-char *str_escape(const char *text, size_t max)
+/* `stays`: the characters that are left as they are although they would be escaped. */
+static char *escape(const char *text, size_t max, const char *stays)
 {
 	const unsigned char *s = (const unsigned char *)text;
 	size_t length = strlen(text), size;
@@ -120,6 +121,8 @@ char *str_escape(const char *text, size_t max)
 		if (size == 0) {
 			str_addf(&out, "\\x%02x", s[i]);
 			size = 1;
+		} else if (size == 1 && strchr(stays, text[i])) {
+			str_addn(&out, text + i, 1);
 		} else if (repaints(point)) {
 			str_addf(&out, point < 0x80 ? "\\x%02x" : "\\u{%04x}", point);
 		} else if (point == '\\') {
@@ -129,6 +132,16 @@ char *str_escape(const char *text, size_t max)
 		}
 	}
 	return out.text;
+}
+
+char *str_escape(const char *text, size_t max)
+{
+	return escape(text, max, "");
+}
+
+char *str_printable(const char *text)
+{
+	return escape(text, SIZE_MAX, "\\\n");
 }
 
 static size_t smallest(size_t a, size_t b, size_t c)

@@ -28,6 +28,11 @@ bool str_is_utf8(const char *text, size_t length);
  * is doubled; what is longer than `max` bytes is cut with "...". Returns an owned text.
  */
 char *str_escape(const char *text, size_t max);
+/*
+ * The last wall, for a whole message in which escaped text stands already: as above, but backslashes
+ * and line feeds are left alone and nothing is cut. Owned.
+ */
+char *str_printable(const char *text);
 
 /*
  * The nearest of `words` (ended by NULL) to `text` by edit distance, or NULL when none is near
