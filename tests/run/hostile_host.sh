@@ -46,7 +46,7 @@ flip_flop() {
 }
 
 parallel() {
-	row T8 check "hostile layers unpacked by several processes at once ($rounds rounds of 4)"
+	row T8 check+soak "hostile layers unpacked by several processes at once ($rounds rounds of 4)"
 	flip_flop
 	watch_start || row_left_out 'no mount namespace with an overlay can be had here'
 	for round in $(seq "$rounds"); do
@@ -114,7 +114,7 @@ other_users() {
 # ---- T14, T15 ------------------------------------------------------------------------------------
 
 random_layers() {
-	row T14 check "random layers ($((rounds * 10))) against a model: flips, duplicates, missing parents"
+	row T14 check+soak "random layers ($((rounds * 10))) against a model: flips, duplicates, missing parents"
 	out=$($PYTHON "$SRC/tests/run/layer_model.py" "$BUILD/tests/run/unpack_tree" "$W/model" \
 		$((rounds * 10)) "${DUET_SEED:-$RANDOM}" 2>&1)
 	is 'T14: layers and the model' "$(echo "$out" | grep -v '^[0-9]* equal')" ''
@@ -206,7 +206,7 @@ traces_work() {
 
 # Every subcommand, from a working folder in the image's own tree.
 foreign_programs() {
-	row T19 check 'no program and no library of an image runs outside the instance, in no subcommand'
+	row T19 check 'no program or library of an image runs outside the instance'
 	make_trojans
 	rm -rf "$store"
 	spec 'image:' '  from: {archive: ./trojan.tar.xz}' \

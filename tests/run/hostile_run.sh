@@ -102,8 +102,17 @@ groups() {
 	row C13 check 'supplementary groups are exact, a denied group stays denied'
 	if [ "$who" = one ]; then
 		spec
-		# the kernel lets nobody drop groups without a map for them; they are nobody's inside
 		is "$who: C13: groups" "$(run id -G)" 0
+		# the kernel lets nobody drop groups without a map for them: they stay, as nobody's
+		mkdir -p "$P/shared"
+		cp "$P/deny" "$P/shared/"
+		chown 0:2000 "$P/shared/deny"
+		chmod 604 "$P/shared/deny"
+		spec '  mounts: ["./shared:/shared"]'
+		out=$(watched setpriv --reuid "duet-one-$$" --regid "duet-one-$$" --groups 2000 env HOME="$W/home-one" \
+			"$DUET" run --store "$store" -f "$P/duet.yaml" -- sh -c 'id -G; cat /shared/deny' \
+			</dev/null 2>/dev/null)
+		is "$who: C13: the caller's groups" "$out" '0 65534'
 		return
 	fi
 	spec '  user: worker'
@@ -119,7 +128,7 @@ groups() {
 	is "$who: C13: a group of one's own choice" "$(run id -G)" 2001
 	spec
 	if [ "$who" = root ]; then
-		is 'C13: the groups of the caller' "$(setpriv --groups 4,24,27 "$DUET" run --store "$store" \
+		is 'C13: the groups of the caller' "$(watched setpriv --groups 4,24,27 "$DUET" run --store "$store" \
 			-f "$P/duet.yaml" -- id -G </dev/null 2>/dev/null)" 0
 	fi
 }
@@ -208,7 +217,7 @@ kill_many() {
 
 # C27, inside a PID namespace: every process there is of this test. Prints what is left.
 killing() {
-	row C27 check "duet is killed at random moments ($kills): nothing is left after 2 s"
+	row C27 check+soak "duet is killed at random moments ($kills): nothing is left after 2 s"
 	cat >"$W/kills.sh" <<'END'
 set -u
 duet=$1 store=$2 spec=$3 kills=$4
@@ -251,11 +260,13 @@ END
 	control_if $? "a shell that starts a process without a death signal: ${out##*left: }"
 }
 
-[ "$(id -u)" = 0 ] || kills=0
 for who in $(all_users); do
 	case $who in
 	many | one) make_user $who ;;
 	esac
+done
+watch_start || echo 'no mount namespace with an overlay: only the programs are watched'
+for who in $(all_users); do
 	P=$W/project-$who
 	store=$W/store-$who
 	mkdir -p "$P" "$store" "$W/env-$who"
@@ -265,9 +276,13 @@ for who in $(all_users); do
 	for part in overwriting capabilities groups terminals environment; do
 		$part
 	done
+	row INTACT check 'the host is intact: nothing outside of store, project and runtime folders'
+	is "$who: nothing is written outside" "$(outside)" ''
+	control none 'the control is in hostile.sh'
 	row
 	no_leftovers "$who" "$store"
 done
+watch_stop
 if [ "$(id -u)" = 0 ]; then
 	who=root P=$W/project-root store=$W/store-root
 	for part in overwriting_control capabilities_control groups_control terminals_control \

@@ -73,7 +73,7 @@ row() {
 	row_what[$row]=$3
 }
 
-# row_left_out WHY: this machine, or duet so far, cannot; `pending WHY` for what is not there yet
+# row_left_out WHY: this machine cannot; a WHY of `pending: ...`: duet cannot yet
 row_left_out() {
 	row_left[$row]=$*
 }
@@ -106,6 +106,9 @@ rows_write() {
 			result="FAILED ${row_bad[$row]} of $((${row_good[$row]-0} + ${row_bad[$row]}))"
 		elif [ -n "${row_left[$row]-}" ] || [ $# -gt 0 ]; then
 			result="left out: ${row_left[$row]-$*}"
+			case $result in
+			*' pending: '*) result=pending ;;
+			esac
 		else
 			result="ok ${row_good[$row]-0}"
 		fi

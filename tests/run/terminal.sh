@@ -14,14 +14,14 @@ quoted='e\x1b]52;c;eA==\x07\r\x9b\u202e\u2060x'
 # a single byte of C1, which is no UTF-8
 stray=$(printf 'e\233m')
 quotes=0
-row R18 check 'nothing that others wrote moves the terminal'
+row R18 check 'text of others does not move the terminal'
 
 # shown NAME WANTED ARGUMENTS...: duet says it, and nothing else gets through; WANTED: some of its codes,
 # or `any`
 shown() {
 	name=$1 wanted=$2
 	shift 2
-	"$DUET" "$@" >"$W/out" 2>"$W/err" </dev/null
+	watched "$DUET" "$@" >"$W/out" 2>"$W/err" </dev/null
 	code=$?
 	[ "$wanted" = any ] || [ "$code" = "$wanted" ] ||
 		not_ok "$name: exit code $code: $(cat -v "$W/err")"
@@ -55,6 +55,9 @@ line() {
 	shown 'a folder' 2 check -C "$evil"
 	shown 'a spec' 2 check -f "$evil"
 	shown 'a store' any images --store "/proc/$evil"
+	shown 'a store of that name' any images --store "$W/$evil-store"
+	shown 'doctor' any doctor --store "$W/$evil-store"
+	shown 'doctor as JSON' any doctor --json --store "$W/$evil-store"
 	shown 'a stray byte' 2 "$stray"
 	shown 'a stray byte in a spec name' 2 check -f "$stray"
 }
@@ -201,12 +204,17 @@ guests() {
 	is "a guest's console and its panic" $? 0
 }
 
+watch_start || echo 'no mount namespace with an overlay: what is written outside is not seen'
 for part in line specs jobs servers guests; do
 	$part
 done
 archives "$evil"
 archives "$stray"
 [ $quotes -ge 30 ] && ok "$quotes messages quote it" || not_ok "only $quotes messages quote it"
+row INTACT check 'the host is intact: nothing outside of store, project and runtime folders'
+is 'nothing is written outside' "$(outside)" ''
+control none 'the control is in hostile.sh'
+row R18 check "${row_what[R18]}"
 touch "$W/$evil-file"
 find "$W" -maxdepth 1 -name '*-file' >"$W/out"
 ! $PYTHON "$SRC/tests/run/terminal_bytes.py" "$W/out" >/dev/null
