@@ -87,18 +87,53 @@ build() {
 	quietly build.log sh -c 'cd build && ../configure -q "$@" && make -s -j"$(nproc)"' sh "$@"
 }
 
+# RSS of a process and all below it, in MiB
+resident() {
+	pids=$1 all=$1
+	while [ -n "$pids" ]; do
+		below=
+		for pid in $pids; do
+			below="$below $(cat "/proc/$pid/task/$pid/children" 2>/dev/null || true)"
+		done
+		pids=$(echo $below)
+		all="$all $pids"
+	done
+	for pid in $all; do
+		sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$pid/status" 2>/dev/null || true
+	done | awk '{ sum += $1 } END { printf "%.0f", sum / 1024 }'
+}
+
+milliseconds() {
+	echo $(($(date +%s%N) / 1000000))
+}
+
+# One row of the comparison: what the same image is on one side.
+compare_row() {
+	run="build/duet run -q -C examples/hello --on $1"
+	begin=$(milliseconds)
+	$run -- true </dev/null
+	end=$(milliseconds)
+	# shellcheck disable=SC2016 # for the shell inside
+	inside=$($run -- sh -c 'echo "$(uname -r) $(ls -d /proc/[0-9]* | wc -l)"' </dev/null)
+	$run -- sleep 3 </dev/null &
+	sleep 2
+	memory=$(resident $!)
+	wait $!
+	# shellcheck disable=SC2086 # two words
+	printf '%-10s %-24s %10s %9s ms %8s MiB\n' "$1" $inside $((end - begin)) "$memory"
+}
+
 demo() {
 	# shellcheck disable=SC2086 # words on purpose
 	install_packages $build_packages $demo_packages
 	say "building in build/"
 	build
-	if ! [ -e build/debian.tar.gz ]; then
-		say "making a Debian root (bookworm, minbase) with mmdebstrap: about a minute"
-		mmdebstrap --quiet --variant=minbase --format=tar bookworm - | gzip >build/debian.tar.gz.part
-		mv build/debian.tar.gz.part build/debian.tar.gz
-	fi
-	say "duet run --on all -C examples/hello"
-	DEBIAN_ROOT="$PWD/build/debian.tar.gz" build/duet run --on all -C examples/hello </dev/null
+	say "duet run --on all -C examples/hello (the Debian root is made once: about a minute)"
+	build/duet run --on all -C examples/hello </dev/null
+	say "the same image on both sides:"
+	printf '%-10s %-24s %10s %12s %12s\n' '' kernel processes 'start, end' memory
+	compare_row container
+	compare_row vm
 }
 
 check() {

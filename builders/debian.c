@@ -41,6 +41,7 @@ static int debian_resolve(struct store *store, const struct source *source,
 		return -1;
 	sha256_init(&hash);
 	sha256_add_text(&hash, store->map.kind == IDMAP_SINGLE ? "one id" : "ids");
+	sha256_add_text(&hash, source->keyring ? "keys" : NULL);
 	sha256_add_field(&hash, keys, size);
 	sha256_end(&hash, ret);
 	return 0;
@@ -108,6 +109,7 @@ static int make(struct build *build, const struct plan_step *step, struct bootst
 	_cleanup_close_ int root = -1, packages = -1, list = -1, before = -1;
 	_cleanup_free_ char *question = packages_question(bootstrap->source);
 	struct store *store = build->store;
+	bool partial;
 
 	before = open_before(store, question, err);
 	if (store_blob_new(store, &root, err) < 0 || store_blob_new(store, &packages, err) < 0 ||
@@ -117,8 +119,14 @@ static int make(struct build *build, const struct plan_step *step, struct bootst
 	bootstrap->root = root;
 	bootstrap->packages = packages;
 	bootstrap->list = list;
-	if (bootstrap_run(bootstrap, err) < 0 ||
-	    keep_all(build, step, bootstrap, question, err) < 0)
+	if (bootstrap_run(bootstrap, &partial, err) < 0) {
+		_cleanup_(err_done) struct err ignored = { 0 };
+
+		if (partial)
+			(void)keep(store, packages, question, &ignored);
+		return -1;
+	}
+	if (keep_all(build, step, bootstrap, question, err) < 0)
 		return -1;
 	return pack(build, step, root, ret, err);
 }
@@ -143,6 +151,8 @@ static int debian_open(struct build *build, const struct plan_step *step, struct
 	if (archive_release(build->store, mirror, source->suite, source->keyring, LIST, &release,
 			    err) < 0)
 		return -1;
+	if (build->store->map.kind == IDMAP_SINGLE)
+		log_note("single-uid mode: everything in the Debian root will belong to root");
 	bootstrap.epoch_s = release.date_s > LAYER_TIME ? release.date_s : LAYER_TIME;
 	return make(build, step, &bootstrap, ret, err);
 }

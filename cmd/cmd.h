@@ -12,6 +12,8 @@
 #include "core/store.h"
 #include "runners/runner.h"
 
+#define CLI_ALLOW_MAX 16
+
 /* What the options say. Everything is borrowed from argv. */
 struct cli {
 	const char *file;	/* -f */
@@ -21,6 +23,8 @@ struct cli {
 	bool explain;		/* --explain */
 	bool tty;		/* -t */
 	bool all;		/* --all */
+	const char *allow[CLI_ALLOW_MAX];	/* --allow, as often as it was given */
+	size_t allow_count;
 	char **rest;		/* operands; behind "--" for run */
 	int rest_count;
 	bool has_separator;	/* "--" was given */
@@ -33,6 +37,7 @@ struct cli {
 #define OPT_EXPLAIN 16u	/* --explain */
 #define OPT_TTY 32u	/* -t, -i, -it */
 #define OPT_ALL 64u	/* --all */
+#define OPT_ALLOW 128u	/* --allow WORDS */
 
 struct command {
 	const char *name;
@@ -55,6 +60,12 @@ int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_run(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_schema(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_store(const struct cli *cli, int *ret_code, struct err *err);
+
+/*
+ * Is everything of the spec that reaches outside its project allowed, by --allow or the user's
+ * configuration file? ERR_ALLOW with the place and the word that would allow it.
+ */
+int allow_check(const struct cli *cli, const struct spec *spec, struct err *err);
 
 /* The runners of one call, in order. */
 struct chosen {

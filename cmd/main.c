@@ -27,7 +27,7 @@ static const struct command commands[] = {
 	{ "images", "image", "list the images of the store", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_images },
 	{ "run", "run", "build what is missing and run the target", "[-- COMMAND...]",
-	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY, 1 << 20, true, cmd_run },
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY | OPT_ALLOW, 1 << 20, true, cmd_run },
 	{ "doctor", "house", "tell what this machine lacks, and what mends it", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_doctor },
 	{ "gc", "house", "remove what no image needs (--all: images too)", "",
@@ -36,7 +36,7 @@ static const struct command commands[] = {
 	  "check", OPT_STORE | OPT_JSON, 1, false, cmd_store },
 };
 
-enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL };
+enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW };
 
 /* Every option once: which command takes it is the OPT_* bit. */
 static const struct option_row {
@@ -53,6 +53,8 @@ static const struct option_row {
 	{ "explain", LONG_EXPLAIN, OPT_EXPLAIN, NULL, "print what would be done, and stop" },
 	{ "tty", 't', OPT_TTY, NULL, "give the job a terminal" },
 	{ "interactive", 'i', OPT_TTY, NULL, "accepted as in docker: standard input is always passed" },
+	{ "allow", LONG_ALLOW, OPT_ALLOW, "WORDS",
+	  "allow what reaches outside the project: mounts=/PATH, capabilities=NAME, seccomp" },
 	{ "all", LONG_ALL, OPT_ALL, NULL, "images too" },
 	{ "json", LONG_JSON, OPT_JSON, NULL, "machine-readable output" },
 	{ "quiet", 'q', 0, NULL, "only errors" },
@@ -149,6 +151,12 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 		return 0;
 	case LONG_EXPLAIN:
 		cli->explain = true;
+		return 0;
+	case LONG_ALLOW:
+		if (cli->allow_count == CLI_ALLOW_MAX)
+			return err_set(err, ERR_USAGE, "--allow: given more than %d times",
+				       CLI_ALLOW_MAX);
+		cli->allow[cli->allow_count++] = argument;
 		return 0;
 	case LONG_ALL:
 		cli->all = true;

@@ -99,7 +99,12 @@ int cmd_run(const struct cli *cli, int *ret_code, struct err *err)
 
 	if (check_line(cli, err) < 0)
 		return -1;
-	result = session_open(&session, cli, err);
+	result = session_spec(&session, cli, err);
+	/* --explain starts nothing: it is how one finds out */
+	if (result == 0 && !cli->explain)
+		result = allow_check(cli, &session.spec, err);
+	if (result == 0)
+		result = session_open(&session, cli, err);
 	if (result == 0)
 		result = chosen_find(cli, &session.spec, &chosen, err);
 	if (result == 0) {

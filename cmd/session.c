@@ -35,7 +35,7 @@ int session_store(struct session *session, const struct cli *cli, struct err *er
 
 int session_open(struct session *session, const struct cli *cli, struct err *err)
 {
-	if (session_spec(session, cli, err) < 0 || session_store(session, cli, err) < 0 ||
+	if ((!session->has_spec && session_spec(session, cli, err) < 0) || session_store(session, cli, err) < 0 ||
 	    builders_plan(&session->store, &session->spec, &session->plan, err) < 0)
 		return -1;
 	session->has_plan = true;

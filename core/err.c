@@ -32,6 +32,7 @@ static const char *const classes[ERR_CODE_END - ERR_USAGE] = {
 	[ERR_JOB_USER - ERR_USAGE] = "job.user",
 	[ERR_JOB_START - ERR_USAGE] = "job.start",
 	[ERR_VM - ERR_USAGE] = "vm.start",
+	[ERR_ALLOW - ERR_USAGE] = "allow.missing",
 	[ERR_DEBIAN - ERR_USAGE] = "debian.failed",
 	[ERR_SIGNATURE - ERR_USAGE] = "fetch.signature",
 	[ERR_KERNEL - ERR_USAGE] = "kernel.refused",

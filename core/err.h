@@ -44,6 +44,7 @@ enum err_code {
 	ERR_KERNEL_UNFIT,	/* kernel.unfit: it lacks what a VM here needs */
 	ERR_KERNEL_NONE,	/* kernel.none: there is no kernel there */
 	ERR_DEBIAN,		/* debian.failed: mmdebstrap could not make the root */
+	ERR_ALLOW,		/* allow.missing: the spec reaches outside its project */
 	ERR_CODE_END
 };
 

@@ -113,6 +113,24 @@ int fs_write_all(int fd, const void *data, size_t size)
 	return 0;
 }
 
+int fs_pwrite_all(int fd, const void *data, size_t size, uint64_t offset)
+{
+	const char *at = data;
+
+	while (size > 0) {
+		ssize_t put = pwrite(fd, at, size, (off_t)offset);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -1;
+		at += put;
+		offset += (uint64_t)put;
+		size -= (size_t)put;
+	}
+	return 0;
+}
+
 int fs_make_dirs(const char *path, mode_t mode, struct err *err)
 {
 	_cleanup_free_ char *copy = xstrdup(path);

@@ -10,6 +10,7 @@
 
 #include "core/err.h"
 #include "core/mem.h"
+#include "core/place.h"
 
 #define JOB_GROUPS_MAX 64	/* supplementary groups */
 #define JOB_MOUNTS_MAX 64
@@ -47,6 +48,7 @@ struct mount {
 	bool read_only;
 	uint64_t size_bytes;	/* of a tmpfs; 0: the kernel's default */
 	uint32_t mode;		/* of a tmpfs; 01777 unless said */
+	struct place place;	/* in the spec */
 };
 
 enum accel_kind { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };

@@ -1,14 +1,12 @@
 /* What `duet plan` prints: see plan.h. */
 #include <string.h>
 
-#include "core/jail/caps.h"
 #include "core/json.h"
-#include "core/path.h"
+#include "core/outside.h"
 #include "core/plan.h"
 #include "core/str.h"
 
 #define KEY_SHOWN 12		/* digits of a key in the table */
-#define TEXT_SHOWN 200		/* bytes of a text in the table */
 
 static const char *const runner_names[] = {
 	[SPEC_RUNNER_CONTAINER] = "container",
@@ -18,28 +16,13 @@ static const char *const runner_names[] = {
 /* Everything of the target that reaches beyond the project's folder, a line each. */
 static void reaches_outside(const struct spec *spec, struct strv *ret)
 {
-	const struct target *target = &spec->target;
-	_cleanup_free_ char *added = NULL;
+	struct outside *items;
+	size_t count;
 
-	for (size_t i = 0; i < target->mount_count; i++) {
-		const struct mount *mount = &target->mounts[i];
-		_cleanup_free_ char *source = NULL, *at = NULL;
-
-		/* lexical: with a ".." in it nobody can tell without looking */
-		if (mount->kind != MOUNT_BIND ||
-		    (path_is_below(mount->source, spec->dir) && !strstr(mount->source, "/..")))
-			continue;
-		source = str_escape(mount->source, TEXT_SHOWN);
-		at = str_escape(mount->target, TEXT_SHOWN);
-		strv_addf(ret, "mount %s at %s, %s", source, at,
-			  mount->read_only ? "read-only" : "writable");
-	}
-	if (target->capabilities_add) {
-		added = caps_text(target->capabilities_add);
-		strv_addf(ret, "capabilities %s", added);
-	}
-	if (target->seccomp == SECCOMP_UNCONFINED)
-		strv_add(ret, "no filter of system calls");
+	outside_find(spec, false, &items, &count);
+	for (size_t i = 0; i < count; i++)
+		strv_add(ret, items[i].text);
+	outside_free(items, count);
 }
 
 static void add_row(struct str *out, size_t number, const struct digest *key, const char *what)

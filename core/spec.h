@@ -82,6 +82,7 @@ struct target {
 	/* bit masks; a job has (default & ~drop) | add */
 	uint64_t capabilities_add;
 	uint64_t capabilities_drop;
+	struct place capabilities_place, seccomp_place;
 	enum seccomp_kind seccomp;
 	enum writes_kind writes;	/* container: {writes: memory | disk} */
 	struct spec_vm vm;

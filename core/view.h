@@ -15,6 +15,7 @@
 #include "core/err.h"
 #include "core/path.h"
 
+#define VIEW_OPAQUE_XATTR "user.overlay.opaque"	/* overlays are mounted with userxattr */
 #define VIEW_LINKS_MAX 40	/* as the kernel's MAXSYMLINKS */
 
 /* An entry of one layer. */

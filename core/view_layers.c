@@ -11,7 +11,6 @@
 #include "core/mem.h"
 #include "core/view.h"
 
-#define OPAQUE_XATTR "user.overlay.opaque"
 #define XATTR_BYTES_MAX 65536	/* the kernel's, of a list and of a value */
 
 /* ---- trees ----------------------------------------------------------------------------------- */
@@ -48,7 +47,7 @@ static int opaque_tree(const struct view_layer *layer, const char *path,
 	(void)folder;
 	if (fd < 0)
 		return err_sys(err, errno, "look at folder %s", path);
-	return fgetxattr(fd, OPAQUE_XATTR, &value, 1) == 1 && value == 'y';
+	return fgetxattr(fd, VIEW_OPAQUE_XATTR, &value, 1) == 1 && value == 'y';
 }
 
 static int target_tree(const struct view_layer *layer, const struct view_node *link,
@@ -136,7 +135,7 @@ static int is_opaque(void *data, const char *name, const void *value, size_t siz
 		     struct err *err)
 {
 	(void)err;
-	if (strcmp(name, OPAQUE_XATTR))
+	if (strcmp(name, VIEW_OPAQUE_XATTR))
 		return 0;
 	*(bool *)data = size == 1 && *(const char *)value == 'y';
 	return 1;

@@ -26,7 +26,7 @@ struct agent_run {
 	int channel;		/* borrowed; a stream socket to duet-init */
 	int in, out, errors;	/* borrowed; the caller's standard streams */
 	int peer_death;		/* borrowed; readable when the instance is gone (a pidfd), or -1 */
-	uint64_t hello_ms;	/* how long to wait for the first HELLO */
+	uint64_t hello_ms;	/* how long to wait for the first HELLO, and then for STARTED */
 	/*
 	 * The channel loses nothing (a socketpair), or the peer has said HELLO long ago (a saved state):
 	 * WELCOME and START are sent at once, without waiting for HELLO, which saves a round trip.

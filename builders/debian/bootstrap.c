@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/fs.h"
 #include "core/jail/filter.h"
 #include "core/jail/jail.h"
 #include "core/jail/mount.h"
@@ -34,6 +35,9 @@ int mount(const char *source, const char *target, const char *type, unsigned lon
 #define LINE_MAX_BYTES 4096
 #define TAIL_BYTES 1200		/* of mmdebstrap's words in a message */
 #define FD_HIGH 100
+#define MEMORY_PLENTY (6ull << 30)	/* bytes available: a root of 3 GB fits in half of it */
+#define ARCHIVES "/tmp/archives"	/* in the jail */
+#define TAR "tar --sort=name --mtime=@0 --owner=0 --group=0 -cf -"
 
 /*
  * Descriptors that the hooks know by number; by bash, since sh need not know numbers above 9. Those
@@ -44,8 +48,10 @@ enum { FD_LIST = 27, FD_BEFORE, FD_PACKAGES, FD_END };
 struct child {
 	const struct bootstrap *bootstrap;
 	const char *program;
+	const struct strv *argv;
 	int report, words;	/* both close with the child */
-	int folder;		/* the jail's /tmp; found again in its namespace */
+	int folder;		/* the jail's /tmp, or with memory_bytes ARCHIVES in it */
+	uint64_t memory_bytes;	/* of a /tmp in memory; 0: on the disk */
 };
 
 void bootstrap_argv(const struct bootstrap *bootstrap, bool single_uid, struct strv *ret)
@@ -60,18 +66,22 @@ void bootstrap_argv(const struct bootstrap *bootstrap, bool single_uid, struct s
 	/* an instance has its own /dev */
 	strv_add(&argv, "--skip=output/dev,essential/unlink,download/empty");
 	strv_add(&argv, "--dpkgopt=force-unsafe-io");
+	/* with one id there is no group for terminals */
+	if (single_uid)
+		strv_add(&argv, "--skip=chroot/mount/dev");
 	if (single_uid)
 		strv_add(&argv, "--aptopt=APT::Sandbox::User \"root\"");
 	if (source->keyring)
 		strv_addf(&argv, "--keyring=%s", source->keyring);
 	for (size_t i = 0; i < source->packages.count; i++)
 		strv_addf(&argv, "--include=%s", source->packages.items[i]);
-	strv_addf(&argv, "--setup-hook=mkdir -p \"$1/var/cache/apt/archives\" && bash -c '"
-		  "tar -C \"$1/var/cache/apt/archives\" -xf - <&%d 2>/dev/null || true' - \"$1\"",
-		  FD_BEFORE);
-	strv_addf(&argv, "--customize-hook=bash -c 'cd \"$1/var/cache/apt/archives\" && "
-		  "sha256sum -- *.deb >&%d && tar --sort=name --mtime=@0 --owner=0 --group=0 "
-		  "-cf - -- *.deb >&%d' - \"$1\"", FD_LIST, FD_PACKAGES);
+	/* packages lie outside the root: what was fetched when something failed is there afterwards */
+	strv_addf(&argv, "--setup-hook=mkdir -p \"$1/var/cache/apt/archives\" " ARCHIVES "/partial && "
+		  "bash -c 'tar -C " ARCHIVES " -xf - <&%d 2>/dev/null || true' && "
+		  "mount -o bind " ARCHIVES " \"$1/var/cache/apt/archives\"", FD_BEFORE);
+	strv_addf(&argv, "--customize-hook=umount \"$1/var/cache/apt/archives\" && bash -c '"
+		  "cd " ARCHIVES " && sha256sum -- *.deb >&%d && %s -- *.deb >&%d'",
+		  FD_LIST, TAR, FD_PACKAGES);
 	strv_add(&argv, source->suite);
 	strv_add(&argv, "-");
 	if (bootstrap->mirror)
@@ -93,6 +103,22 @@ static int before(void *data)
 	return 0;
 }
 
+/* /tmp in memory, and the folder of the store in it for packages only; takes `old` over. */
+static int make_memory(const struct child *child, int old, struct err *err)
+{
+	char options[64];
+	int target;
+
+	close(old);
+	snprintf(options, sizeof(options), "mode=1777,size=%llu",
+		 (unsigned long long)child->memory_bytes);
+	if (mount("tmpfs", "/tmp", "tmpfs", 2 | 4 /* nosuid, nodev */, options) < 0 ||
+	    mkdir(ARCHIVES, 0755) < 0)
+		return err_sys_as(err, ERR_HOST, errno, "make /tmp for mmdebstrap");
+	target = open(ARCHIVES, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return target >= 0 ? target : err_sys_as(err, ERR_HOST, errno, "open " ARCHIVES);
+}
+
 static int make_mounts(const struct child *child, struct err *err)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID };
@@ -106,6 +132,10 @@ static int make_mounts(const struct child *child, struct err *err)
 	if (folder < 0 || target < 0 || mount_make_private() < 0 ||
 	    syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) < 0)
 		return err_sys_as(err, ERR_HOST, errno, "make the host's tree read-only");
+	if (child->memory_bytes > 0)
+		target = make_memory(child, TAKE_FD(target), err);
+	if (target < 0)
+		return -1;
 	if (mount_attach(folder, target) < 0 ||
 	    mount("proc", "/proc", "proc", 2 | 4 | 8 /* nosuid, nodev, noexec */, NULL) < 0)
 		return err_sys_as(err, ERR_HOST, errno, "make /tmp and /proc for mmdebstrap");
@@ -139,9 +169,8 @@ static int start(struct child *child, struct err *err)
 	static const char *const passed[] = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
 					      "ALL_PROXY", "no_proxy", "NO_PROXY", NULL };
 	bool single = child->bootstrap->store->map.kind == IDMAP_SINGLE;
-	struct strv argv = { 0 }, environment = { 0 };
+	struct strv environment = { 0 };
 
-	bootstrap_argv(child->bootstrap, single, &argv);
 	strv_add(&environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	strv_add(&environment, "LC_ALL=C.UTF-8");
 	strv_add(&environment, "HOME=/tmp");
@@ -156,7 +185,7 @@ static int start(struct child *child, struct err *err)
 	umask(022);
 	if (chdir("/") < 0 || arrange(child) < 0)
 		return err_sys_as(err, ERR_HOST, errno, "arrange mmdebstrap's descriptors");
-	execve(child->program, argv.items, environment.items);
+	execve(child->program, child->argv->items, environment.items);
 	return err_sys_as(err, ERR_HOST, errno, "exec %s", child->program);
 }
 
@@ -224,6 +253,13 @@ static void listen_to(const struct bootstrap *bootstrap, int fd, struct words *w
 		take_line(bootstrap, words);
 }
 
+/* mmdebstrap says what failed because of it, too. */
+static bool is_consequence(const char *line)
+{
+	return strstr(line, "setup failed") || strstr(line, "rm failed") ||
+	       strstr(line, "mmdebstrap failed to run") || strstr(line, "E: apt-get ");
+}
+
 /* The lines that say why: those of errors, else the last ones. Owned, escaped. */
 static char *reason(const struct words *words)
 {
@@ -234,7 +270,7 @@ static char *reason(const struct words *words)
 		size_t length = strcspn(at, "\n");
 		_cleanup_free_ char *line = xstrndup(at, length), *shown = str_escape(line, 200);
 
-		if (str_has_prefix(line, "E: ") || strstr(line, "rror: "))
+		if ((str_has_prefix(line, "E: ") || strstr(line, "rror: ")) && !is_consequence(line))
 			str_addf(&out, "%s%s", out.length ? "; " : "", shown);
 		at += length + (at[length] == '\n');
 	}
@@ -268,19 +304,48 @@ static int wait_for(const struct bootstrap *bootstrap, struct jail *jail, int wo
 	err_set(err, ERR_DEBIAN, "mmdebstrap %s %d: %s", code > 128 ? "was killed by signal"
 								   : "ended with exit code",
 		code > 128 ? code - 128 : code, why);
+	if (strstr(why, "No space left on device"))
+		return err_mend(err, "the root is made in half of the memory where 6 GiB are available, "
+				     "else in the store: make room there");
 	return err_mend(err, "-v shows all that it says; is the suite's name right, and the mirror "
 			     "reached?");
 }
 
-static int run_in(const struct bootstrap *bootstrap, const char *program, int folder,
+/*
+ * A root is made of some ten thousand small files that are packed and thrown away: in memory, where
+ * there is plenty, that takes a fraction of the time.
+ */
+static uint64_t memory_for_root(void)
+{
+	static const char word[] = "MemAvailable:";
+	_cleanup_free_ char *text = NULL;
+	struct err ignored = { 0 };
+	unsigned long long kib = 0;
+	const char *at = NULL;
+
+	if (fs_read_file(AT_FDCWD, "/proc/meminfo", 65536, &text, NULL, &ignored) == 0)
+		at = strstr(text, word);
+	if (!at || sscanf(at + strlen(word), "%llu", &kib) != 1)
+		kib = 0;
+	err_done(&ignored);
+	return kib * 1024 >= MEMORY_PLENTY ? kib * 1024 / 2 : 0;
+}
+
+static int run_in(const struct bootstrap *bootstrap, const struct strv *argv, int folder,
 		  struct err *err)
 {
-	struct child child = { .bootstrap = bootstrap, .program = program, .folder = folder };
+	_cleanup_free_ char *program = proc_find_helper(argv->items[0]);
+	struct child child = { .bootstrap = bootstrap, .program = program, .argv = argv,
+			       .folder = folder, .memory_bytes = memory_for_root() };
 	struct jail_entry entry = { .before = before, .enter = enter, .data = &child };
 	_cleanup_close_ int words = -1, words_end = -1, report = -1, report_end = -1;
 	struct jail jail;
 	int pair[2];
 
+	if (!program) {
+		err_set(err, ERR_HOST, "make a Debian root: %s is not installed", argv->items[0]);
+		return err_mend(err, "sudo apt-get install mmdebstrap");
+	}
 	if (pipe2(pair, O_CLOEXEC) < 0)
 		return err_sys(err, errno, "make pipe");
 	words = pair[0];
@@ -298,26 +363,50 @@ static int run_in(const struct bootstrap *bootstrap, const char *program, int fo
 	return wait_for(bootstrap, &jail, words, report, err);
 }
 
-int bootstrap_run(const struct bootstrap *bootstrap, struct err *err)
+/* What was fetched before it failed, for the next try; whole packages and parts of one. */
+static void save_packages(const struct bootstrap *bootstrap, int folder)
 {
-	_cleanup_free_ char *program = proc_find_helper("mmdebstrap");
+	static const char *const words[] = { "tar", "-C", ARCHIVES, "--exclude=./lock", "-cf", "-",
+					     "." };
+	struct bootstrap saving = *bootstrap;
+	_cleanup_(strv_done) struct strv argv = { 0 };
+	_cleanup_(err_done) struct err ignored = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		strv_add(&argv, words[i]);
+	saving.root = bootstrap->packages;
+	(void)run_in(&saving, &argv, folder, &ignored);
+}
+
+static int run(const struct bootstrap *bootstrap, int folder, bool *ret_partial, struct err *err)
+{
+	bool single = bootstrap->store->map.kind == IDMAP_SINGLE;
+	_cleanup_(strv_done) struct strv argv = { 0 };
+
+	/* apt's sandbox user makes files there, too */
+	if (fchmod(folder, 01777) < 0)
+		return err_sys_as(err, ERR_STORE, errno, "make a folder for mmdebstrap");
+	bootstrap_argv(bootstrap, single, &argv);
+	if (run_in(bootstrap, &argv, folder, err) == 0)
+		return 0;
+	*ret_partial = err->code == ERR_DEBIAN;
+	if (*ret_partial)
+		save_packages(bootstrap, folder);
+	return -1;
+}
+
+int bootstrap_run(const struct bootstrap *bootstrap, bool *ret_partial, struct err *err)
+{
 	struct err ignored = { 0 };
 	struct store_tmp tmp;
 	int folder, result;
 
-	if (!program) {
-		err_set(err, ERR_HOST, "make a Debian root: mmdebstrap is not installed");
-		return err_mend(err, "sudo apt-get install mmdebstrap");
-	}
+	*ret_partial = false;
 	if (store_tmp_new(bootstrap->store, &tmp, err) < 0)
 		return -1;
 	result = store_tree_new(bootstrap->store, &tmp, &folder, err);
 	if (result == 0) {
-		/* apt's sandbox user makes files there, too */
-		if (fchmod(folder, 01777) < 0)
-			result = err_sys_as(err, ERR_STORE, errno, "make a folder for mmdebstrap");
-		else
-			result = run_in(bootstrap, program, folder, err);
+		result = run(bootstrap, folder, ret_partial, err);
 		close(folder);
 	}
 	(void)store_tmp_drop(bootstrap->store, &tmp, &ignored);

@@ -23,9 +23,10 @@ struct bootstrap {
 /*
  * Runs it and waits; stages are shown as they come. What the jail has: the host's tree, read-only, the
  * host's network, a temporary folder of the store as /tmp, the store's id map. Errors: ERR_HOST when
- * there is no mmdebstrap, ERR_DEBIAN with its own last words.
+ * there is no mmdebstrap, ERR_DEBIAN with its own last words. *ret_partial: it failed, and `packages`
+ * has what was fetched until then: handed in as packages_before it is not fetched again.
  */
-int bootstrap_run(const struct bootstrap *bootstrap, struct err *err);
+int bootstrap_run(const struct bootstrap *bootstrap, bool *ret_partial, struct err *err);
 
 /* mmdebstrap's argv. Pure; for tests. */
 void bootstrap_argv(const struct bootstrap *bootstrap, bool single_uid, struct strv *ret);

@@ -12,8 +12,6 @@
 #include "core/fs.h"
 #include "core/mem.h"
 
-#define OPAQUE_XATTR "user.overlay.opaque"	/* the overlay is mounted with userxattr */
-
 int tree_init(struct tree *tree, int root, bool single_uid, struct err *err)
 {
 	struct stat st;
@@ -121,21 +119,10 @@ static int write_piece(void *data, const void *bytes, size_t size, uint64_t offs
 		       struct err *err)
 {
 	struct writing *writing = data;
-	const char *at = bytes;
 
 	writing->end = offset + size;
-	while (size > 0) {
-		ssize_t put = pwrite(writing->fd, at, size, (off_t)offset);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return err_sys(err, errno, "write it");
-		at += put;
-		offset += (uint64_t)put;
-		size -= (size_t)put;
-	}
-	return 0;
+	return fs_pwrite_all(writing->fd, bytes, size, offset) < 0 ? err_sys(err, errno, "write it")
+								  : 0;
 }
 
 static int put_file(struct tree *tree, const char *base, const struct tar_entry *entry,
@@ -299,7 +286,7 @@ static int hide(void *state, const char *base, struct err *err)
 		return 0;
 	if (fd < 0)
 		return err_sys(err, errno, "open its folder");
-	if (fsetxattr(fd, OPAQUE_XATTR, "y", 1, 0) < 0)
+	if (fsetxattr(fd, VIEW_OPAQUE_XATTR, "y", 1, 0) < 0)
 		return err_sys(err, errno, "make a folder opaque");
 	return 0;
 }

@@ -186,6 +186,7 @@ int spec_read_mounts(struct spec_reader *r, const struct yaml_node *list, struct
 		if (read_mount(r, key, &list->items[i], &mount) < 0 ||
 		    check_target(r, &list->items[i], ret, &mount) < 0)
 			return -1;
+		mount.place = list->items[i].place;
 		ret->mounts[ret->mount_count++] = mount;
 		mount = (struct mount){ 0 };
 	}

@@ -131,7 +131,8 @@ const struct schema_key schema_keys[] = {
 	{ "container", "writes", SCHEMA_WORD, SCHEMA_ONE, .words = writes_words,
 	  .fallback = "memory",
 	  .help = "Where what the job writes to its root is kept until it ends: memory is quick and "
-		  "holds half of the machine's; disk holds what the store's disk does." },
+		  "holds half of the machine's; disk holds what the store's disk does. Before Linux 6.6 "
+		  "it is always the disk." },
 	{ "capabilities", "add", SCHEMA_CAPABILITY, SCHEMA_LIST,
 	  .help = "Given on top of the default set, also after `drop`." },
 	{ "capabilities", "drop", SCHEMA_CAPABILITY, SCHEMA_LIST,

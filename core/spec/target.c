@@ -72,8 +72,12 @@ static int read_container(struct spec_reader *r, const struct yaml_node *map, st
 	const struct yaml_node *seccomp = yaml_get(map, "seccomp");
 	const struct yaml_node *writes = yaml_get(map, "writes");
 
-	if (seccomp && !strcmp(seccomp->text, "unconfined"))
+	if (seccomp && !strcmp(seccomp->text, "unconfined")) {
 		ret->seccomp = SECCOMP_UNCONFINED;
+		ret->seccomp_place = seccomp->place;
+	}
+	if (yaml_get(capabilities, "add"))
+		ret->capabilities_place = yaml_get(capabilities, "add")->place;
 	if (writes && !strcmp(writes->text, "disk"))
 		ret->writes = WRITES_DISK;
 	if (read_capabilities(r, yaml_get(capabilities, "add"), false, &ret->capabilities_add) < 0)

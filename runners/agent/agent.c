@@ -164,7 +164,9 @@ static int step(struct agent *agent, const struct pollfd polls[POLL_COUNT], stru
 		read_stdin(agent);
 	if (agent->deadline_ms && agent_now_ms() >= agent->deadline_ms) {
 		if (agent->phase < PHASE_RUNNING)
-			return err_set(err, ERR_AGENT, "no hello from duet-init");
+			return err_set(err, ERR_AGENT, "%s", agent->phase == PHASE_HELLO
+						? "no hello from duet-init"
+						: "duet-init does not start the job");
 		agent->code = EXIT_TIMEOUT;
 		return 1;
 	}

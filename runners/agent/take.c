@@ -94,7 +94,9 @@ static int take_hello(struct agent *agent, const struct proto_head *head, const 
 	if (hello.version != PROTO_VERSION)
 		return err_set(err, ERR_AGENT, "duet-init speaks version %u, duet %u",
 			       hello.version, PROTO_VERSION);
-	agent->deadline_ms = 0;
+	/* the first one: as long again for the start; the others put nothing off */
+	if (agent->phase == PHASE_HELLO)
+		agent->deadline_ms = agent_now_ms() + agent->run->hello_ms;
 	return agent->run->eager ? 0 : agent_welcome(agent, err);
 }
 

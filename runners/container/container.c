@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "core/fs.h"
@@ -36,6 +37,7 @@
 #include "core/proc.h"
 #include "core/str.h"
 #include "runners/agent.h"
+#include "runners/explain.h"
 
 #define NAMESPACES ((uint64_t)(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | \
 			       CLONE_NEWNET | CLONE_NEWCGROUP))
@@ -200,6 +202,28 @@ static bool holds_upper(int dir)
 	return false;
 }
 
+/*
+ * Can a tmpfs be an overlay's upper here? With userxattr it has to hold user.*, which it does since
+ * Linux 6.6; before that folders of the image could not be removed or renamed. A file in memory is
+ * of the same kind.
+ */
+static bool memory_holds_upper(void)
+{
+	_cleanup_close_ int fd = memfd_create("duet-probe", MFD_CLOEXEC);
+
+	return fd < 0 || fsetxattr(fd, "user.duet.probe", "y", 1, 0) == 0;
+}
+
+/* Where the writable layer is: as asked, but not in a memory that cannot hold it. */
+static enum writes_kind choose_writes(const struct job *job)
+{
+	if (job->writes != WRITES_MEMORY || memory_holds_upper())
+		return job->writes;
+	log_debug("this kernel's tmpfs holds no overlay (Linux 6.6 has one that does): what the job "
+		  "writes to its root is kept in the store until it ends");
+	return WRITES_DISK;
+}
+
 /* The folders of the writable layer, owned by the namespace's root. */
 static int make_upper(struct container *container, struct store *store, struct err *err)
 {
@@ -207,7 +231,7 @@ static int make_upper(struct container *container, struct store *store, struct e
 	int *const fds[] = { &container->upper, &container->work };
 	uint32_t uid, gid;
 
-	if (container->job->writes == WRITES_MEMORY)
+	if (choose_writes(container->job) == WRITES_MEMORY)
 		return 0;
 	if (!holds_upper(store->dir)) {
 		err_set(err, ERR_HOST, "keep what the job writes in %s: the file system holds no "
@@ -341,17 +365,12 @@ static int container_explain(struct store *store, const struct rootfs *rootfs,
 {
 	_cleanup_free_ char *uids = idmap_text(store->map.uids, store->map.uid_extents);
 	_cleanup_free_ char *gids = idmap_text(store->map.gids, store->map.gid_extents);
-	_cleanup_free_ char *caps = caps_text(job->capabilities), *text = NULL;
 	bool single = store->map.kind == IDMAP_SINGLE;
-	struct mount_list mounts;
 	char filter[65];
 	struct str out = { 0 };
 
 	(void)err;
 	filter_digest(single ? FILTER_JOB_SINGLE : FILTER_JOB, filter);
-	mounts_plan(job, single, &mounts);
-	text = mounts_text(&mounts);
-	mounts_done(&mounts);
 	str_addf(&out, "runner       container\nlayers       %zu\n", rootfs->layer_count);
 	for (size_t i = 0; i < rootfs->layer_count; i++) {
 		char hex[DIGEST_TEXT_SIZE];
@@ -360,16 +379,10 @@ static int container_explain(struct store *store, const struct rootfs *rootfs,
 		str_addf(&out, "             %s\n", hex);
 	}
 	str_addf(&out, "uid map\n%sgid map\n%s", uids, gids);
-	str_addf(&out, "user         %u:%u\nworkdir      %s\nhostname     %s\n",
-		 job->identity.uid, job->identity.gid, job->workdir, job->hostname);
-	str_addf(&out, "capabilities %s\nno new privs yes\nfilter       %s\n", caps,
+	explain_job(job, &out);
+	str_addf(&out, "filter       %s\n",
 		 job->seccomp == SECCOMP_UNCONFINED && !single ? "unconfined" : filter);
-	str_addf(&out, "mounts\n%scommand\n", text);
-	for (size_t i = 0; i < job->argv.count; i++) {
-		_cleanup_free_ char *word = str_escape(job->argv.items[i], 65536);
-
-		str_addf(&out, "  %s\n", word);
-	}
+	explain_inside(job, single, &out);
 	*ret_text = out.text;
 	return 0;
 }

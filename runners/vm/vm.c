@@ -23,10 +23,9 @@
 #include <unistd.h>
 
 #include "core/fs.h"
-#include "core/jail/caps.h"
 #include "core/log.h"
 #include "core/proc.h"
-#include "runners/mounts.h"
+#include "runners/explain.h"
 #include "runners/vm/initrd.h"
 
 #define HELLO_MS 120000		/* an emulated boot takes 3 s; a loaded host is slower */
@@ -221,15 +220,18 @@ static int run(struct vm *vm, int *ret_code, struct err *err)
 			accel_remember(vm, true);
 		return result;
 	}
-	log_note("no guest came up with KVM (%s): it is emulated (TCG) until this host boots again",
+	log_note("no guest came up with KVM (%s): it is emulated (TCG)",
 		 err->msg ? err->msg : "no reason");
-	accel_remember(vm, false);
 	err_done(err);
 	vm->kvm = false;
 	plan_machine(vm);
 	if (store_lock_shared(vm->store, err) < 0)
 		return -1;
-	return run_once(vm, ret_code, &heard, err);
+	result = run_once(vm, ret_code, &heard, err);
+	/* one that does not come up here either says nothing of KVM */
+	if (heard)
+		accel_remember(vm, false);
+	return result;
 }
 
 static int vm_run(struct store *store, const struct rootfs *rootfs, const struct job *job,
@@ -263,32 +265,20 @@ static int vm_explain(struct store *store, const struct rootfs *rootfs, const st
 {
 	_cleanup_(vm_done) struct vm vm = { .store = store, .rootfs = rootfs, .job = job,
 					    .program = -1, .scratch = -1 };
-	_cleanup_free_ char *caps = caps_text(job->capabilities), *mounts = NULL;
 	char key[DIGEST_HEX_SIZE];
-	struct mount_list list;
 	struct str out = { 0 };
 
 	if (prepare(&vm, err) < 0)
 		return -1;
-	mounts_plan(job, false, &list);
-	mounts = mounts_text(&list);
-	mounts_done(&list);
 	vm.machine.kernel = true;
 	str_addf(&out, "runner       vm\naccel        %s\nkernel       %s\nlayers       %zu\n"
 		 "disks        %zu\n", vm.kvm ? "kvm" : "tcg", rootfs->kernel.release,
 		 rootfs->layer_count, rootfs->disk_count);
 	state_key(&vm, key);
 	str_addf(&out, "saved state  %s\n", job->vm.snapshot && !vm.kvm ? key : "off");
-	str_addf(&out, "user         %u:%u\nworkdir      %s\nhostname     %s\n",
-		 job->identity.uid, job->identity.gid, job->workdir, job->hostname);
-	str_addf(&out, "capabilities %s\nno new privs yes\n", caps);
+	explain_job(job, &out);
 	explain_argv(&vm.machine, &out);
-	str_addf(&out, "mounts\n%scommand\n", mounts);
-	for (size_t i = 0; i < job->argv.count; i++) {
-		_cleanup_free_ char *word = str_escape(job->argv.items[i], 65536);
-
-		str_addf(&out, "  %s\n", word);
-	}
+	explain_inside(job, false, &out);
 	*ret_text = out.text;
 	return 0;
 }

@@ -30,18 +30,6 @@ remove_disk() {
 }
 trap 'remove_disk; rm -rf "$layout"; clean_up' EXIT
 
-make_tar() {
-	tar=${DUET_BENCH_TAR:-$BUILD/bench-layer.tar.gz}
-	[ -s "$tar" ] && return
-	need mmdebstrap
-	mmdebstrap --quiet --variant=standard --include=git,python3 --format=tar bookworm - \
-		2>"$W/mmdebstrap.log" | gzip >"$tar.part" || {
-		cat "$W/mmdebstrap.log"
-		exit 99
-	}
-	mv "$tar.part" "$tar"
-}
-
 # put FILE: moves it among the layout's blobs; prints its digest
 put() {
 	sum=$(sha256sum <"$1") && sum=${sum%% *}

@@ -6,6 +6,7 @@
 #	column FILE NAME N	one cell of them
 #	target WHAT GOT MAX	prints the verdict; counts what is missed
 #	verdict			exits 1 when a target was missed
+#	make_tar		sets $tar: a Debian layer of about 450 MB, gzip (DUET_BENCH_TAR, or made once)
 
 # shellcheck disable=SC2034 # TIMEIT is for the scripts that source this
 TIMEIT=$BUILD/tests/bench/timeit
@@ -45,4 +46,16 @@ target() {
 verdict() {
 	[ $missed = 0 ]
 	exit
+}
+
+make_tar() {
+	tar=${DUET_BENCH_TAR:-$BUILD/bench-layer.tar.gz}
+	[ -s "$tar" ] && return
+	need mmdebstrap
+	mmdebstrap --quiet --variant=standard --include=git,python3 --format=tar bookworm - \
+		2>"$W/mmdebstrap.log" | gzip >"$tar.part" || {
+		cat "$W/mmdebstrap.log"
+		exit 99
+	}
+	mv "$tar.part" "$tar"
 }

@@ -155,6 +155,16 @@ for large in large zeros; do
 done
 rm "$W"/large.* "$W/zeros.erofs"
 
+# a full disk ends it with that reason, and what is there is no image
+if mkdir "$M/full" && mount -t tmpfs -o size=4M tmpfs "$M/full" 2>/dev/null; then
+	has 'a full disk' "$("$WORKER" "$ROOT" "$M/full/image" 2>&1)" 'No space left on device'
+	fsck.erofs "$M/full/image" >/dev/null 2>&1 && not_ok 'a full disk: an image all the same'
+	"$UNPACK" -e "$W/nasty.tar" "$W/image" >/dev/null
+	: >"$M/full/image"
+	has 'a full disk, merging' "$("$WORKER" -m "$M/full/image" "$W/image" 2>&1)" 'No space left on device'
+	umount "$M/full"
+fi
+
 # stack COUNT SEED [plain]: layers above each other in both forms, then merged
 stack() {
 	rm -rf "$W/stack" "$W/merged"

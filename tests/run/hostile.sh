@@ -99,12 +99,12 @@ archives() {
 		esac
 		row "T${id#t}" $tier "${what[T${id#t}]}"
 		# bytes are the same to everybody; what reaches out is not
-		case ${SOAK-}$who:$file in
+		case ${DUET_SOAK-}$who:$file in
 		many:t1[678]* | one:t1[678]*) continue ;;
 		esac
 		one_case "$file" "$verdict" "$shown" "    - archive: $cases/$file"
 		# and packed anew for a folder; names are cut, so that fewer of them are wrong
-		[ "$who" = root ] || [ -n "${SOAK-}" ] || continue
+		[ "$who" = root ] || [ -n "${DUET_SOAK-}" ] || continue
 		[ "$verdict" != refuse ] || verdict=any
 		one_case "$file to /opt" "$verdict" '' "    - archive: $cases/$file" '      to: /opt/x'
 	done <"$cases/cases"

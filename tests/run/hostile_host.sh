@@ -3,10 +3,11 @@
 # programs or libraries are ever run, whether a file system of it is ever mounted, whether what is
 # unpacked at the same time meets, and whether layers are what the specification says.
 #
-#	hostile_host.sh [ROUNDS]	of races; ten times as many random layers (6); soak: 200
+#	hostile_host.sh [ROUNDS]	of races; ten times as many random layers (6), with DUET_SOAK 200
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
-rounds=${1:-6}
+rounds=${1:-${DUET_SOAK:+200}}
+rounds=${rounds:-6}
 [ "$(id -u)" = 0 ] || skip 'not root: layers with owners, mounts and other users are compared'
 small_root
 victim=$(mktemp -d /tmp/duet-victim.XXXXXX)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Kernels of VMs: found, verified, taken apart, kept. A mirror made and signed here, with what can be
 # wrong with one; packages and images that are hostile; the real package from this host's mirror,
-# compared with depmod, modprobe and lz4. With SOAK=1 the kill points are many.
+# compared with depmod, modprobe and lz4. With DUET_SOAK=1 the kill points are many.
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
 make=$SRC/tests/run/kernel_make.py
@@ -432,7 +432,7 @@ fi
 
 kill_point=$BUILD/tests/run/kill_point
 mirror kills
-every=${SOAK:+3}
+every=${DUET_SOAK:+3}
 for who in duet worker; do
 	rm -rf "$store"
 	total=$("$kill_point" $who 0 "$TOOL" "$store" debian 2>/dev/null | tail -n 1)

@@ -6,6 +6,8 @@
 #	$DUET		duet, beside its worker and init
 #	debian_root	makes $ROOT, a tar.gz of a Debian minbase root (kept in the build folder)
 #	small_root	makes the folder $SMALL: a shell and some tools of this machine, with libraries
+#	vm_kernel	makes $KERNEL, the path of Debian's cloud kernel (kept in the build folder), and a
+#			QEMU of this test's own, which no_leftovers knows; skips where there is none
 #	as USER CMD...	runs CMD as root, `many` (a user with subuids) or `one` (a user without)
 #	ok / not_ok	count; finish prints the sum and exits
 #	tree_state	one line for everything below a folder; see state.py
@@ -184,6 +186,35 @@ debian_root() {
 	esac
 	ln "$BUILD/debian.tar.gz" "$ROOT" 2>/dev/null || cp "$BUILD/debian.tar.gz" "$ROOT"
 	chmod 644 "$ROOT"
+}
+
+# What a VM needs of the package: a fifth of it. No name in it is of this machine.
+pack_kernel() {
+	package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
+		sed -n 's/.*Depends: \(linux-image-[^ ]*\).*/\1/p' | head -n 1)
+	[ -n "$package" ] || return 1
+	mkdir -p "$W/package"
+	(cd "$W/package" && apt-get -q download "$package") >"$W/apt.log" 2>&1 || return 1
+	dpkg-deb -x "$W/package"/*.deb "$W/package/root" || return 1
+	tar -C "$W/package/root" --exclude 'kernel/net' --exclude 'kernel/drivers/net' \
+		--exclude 'System.map-*' -cf "$BUILD/kernel.tar.part" boot lib/modules &&
+		mv "$BUILD/kernel.tar.part" "$BUILD/kernel.tar"
+	rm -rf "$W/package"
+}
+
+vm_kernel() {
+	qemu=${DUET_QEMU:-$(PATH=$PATH:/usr/bin command -v qemu-system-x86_64)}
+	[ -x "$qemu" ] || skip 'qemu-system-x86_64 is not installed'
+	cp "$qemu" "$W/bin/qemu-system-x86_64"
+	export DUET_QEMU=$W/bin/qemu-system-x86_64
+	(
+		flock 9
+		[ -s "$BUILD/kernel.tar" ] || pack_kernel
+	) 9>"$BUILD/kernel.lock" || skip "there is no kernel for a VM: linux-image-cloud-amd64 of Debian"
+	mkdir -p "$W/kernel"
+	tar -C "$W/kernel" -xf "$BUILD/kernel.tar"
+	chmod -R a+rX "$W/kernel"
+	KERNEL=$(echo "$W"/kernel/boot/vmlinuz-*)
 }
 
 small_tools='sh cat cp env head id ls mkdir pwd readlink rm stat sleep touch true wc'

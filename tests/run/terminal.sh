@@ -55,6 +55,10 @@ line() {
 	shown 'a folder' 2 check -C "$evil"
 	shown 'a spec' 2 check -f "$evil"
 	shown 'a store' any images --store "/proc/$evil"
+	shown 'a word to allow' any run --allow "mounts=/$evil,$evil" -f "$P/duet.yaml" -- true
+	mkdir -p "$W/config/duet"
+	printf '"%s": 1\n' "$quoted" >"$W/config/duet/config.yaml"
+	XDG_CONFIG_HOME=$W/config shown 'the configuration' any run -f "$P/duet.yaml" -- true
 	shown 'a store of that name' any images --store "$W/$evil-store"
 	shown 'doctor' any doctor --store "$W/$evil-store"
 	shown 'doctor as JSON' any doctor --json --store "$W/$evil-store"
@@ -77,6 +81,10 @@ specs() {
 		of_spec "check $text" any check
 		of_spec "plan $text" any plan
 		of_spec "explain $text" any run --explain -- "$evil"
+		case $text in
+		mounts* | container*) of_spec "allowed $text" any run --explain \
+			--allow mounts,seccomp,capabilities -- "$evil" ;;
+		esac
 	done
 	for text in "from: {archive: \"./$quoted\"}" "from: {archive: \"https://$quoted/x\"}" \
 		"from: {directory: \"./$quoted\"}" "from: {debian: \"$quoted\"}" "from: \"$quoted\"" \
@@ -167,7 +175,8 @@ jobs() {
 	of_spec 'a mount that cannot be' 125 run -- true
 	of_spec 'a mount that cannot be, explained' 0 run --explain -- true
 	spec 'image:' '  from: {archive: ./root.tar}' 'target:' "  mounts: [\"/nowhere/$quoted:/x\"]"
-	of_spec 'a source of a mount that is not there' 125 run -- true
+	of_spec 'a source of a mount that is not allowed' 125 run -- true
+	of_spec 'a source of a mount that is not there' 125 run --allow mounts -- true
 	spec 'image:' '  from: {archive: ./passwd.tar}' 'target:' '  user: nobody-here'
 	of_spec 'passwd' 125 run -- true
 	spec 'image:' '  from: {archive: ./root.tar}'

@@ -44,6 +44,35 @@ control() {
 	fi
 }
 
+# What the kernel says of the jailed process: ids, rights, namespaces, mounts.
+seen_from_outside() {
+	fake=$(left | cut -d / -f 3)
+	[ -n "$fake" ] || {
+		not_ok "$who: no fake"
+		return
+	}
+	lines=$(tr '\t' ' ' <"/proc/$fake/status")
+	outside=$(as "$who" id -u)
+	[ "$who" != root ] || outside=1879048192 # IDMAP_ROOT_BASE
+	for line in "Uid: $outside $outside $outside $outside" 'CapEff: 0000000000000000' \
+		'CapPrm: 0000000000000000' 'CapInh: 0000000000000000' 'CapBnd: 0000000000000000' \
+		'CapAmb: 0000000000000000' 'NoNewPrivs: 1' 'Seccomp: 2' 'Groups:  '; do
+		has "$who: status" "$lines " "$line"
+	done
+	for space in user mnt pid net ipc uts cgroup; do
+		if [ "$(readlink "/proc/$fake/ns/$space")" = "$(readlink "/proc/self/ns/$space")" ]; then
+			not_ok "$who: QEMU shares the host's $space namespace"
+		fi
+	done
+	# mount points that can be written: none but the devices
+	is "$who: writable mounts" "$(awk '$6 !~ /^ro/ { print $5 }' "/proc/$fake/mountinfo")" \
+		"$(printf '/dev/null\n/dev/urandom')"
+	is "$who: mounts that take setuid or devices" \
+		"$(awk '$6 !~ /nosuid/ && $5 !~ "^/dev/" { print $5 }' "/proc/$fake/mountinfo")" ''
+	is "$who: open descriptors" "$(find "/proc/$fake/fd" -type l -printf '%f\n' | sort -n | tr '\n' ' ')" \
+		'0 1 2 3 4 5 6 7 8 9 10 '
+}
+
 left() {
 	find /proc/[0-9]*/exe -lname "$W/bin/fake_qemu*" 2>/dev/null
 }
@@ -59,6 +88,7 @@ dies_along() {
 		sleep 0.1
 	done
 	has "$who: the fake waits" "$(cat "$W/out")" waiting
+	seen_from_outside
 	kill -KILL "$(pgrep -P $pid -x jail_probe || echo $pid)"
 	wait $pid 2>/dev/null
 	for _ in $(seq 50); do

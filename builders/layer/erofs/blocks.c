@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/fs.h"
 #include "core/mem.h"
 
 #define BUFFER_BYTES (1024u * 1024)
@@ -35,20 +36,7 @@ uint64_t blocks_end(const struct blocks *blocks)
 static int write_at(const struct blocks *blocks, const void *data, size_t size, uint64_t offset,
 		    struct err *err)
 {
-	const uint8_t *at = data;
-
-	while (size > 0) {
-		ssize_t put = pwrite(blocks->fd, at, size, (off_t)offset);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return err_sys(err, errno, "write it");
-		at += put;
-		offset += (uint64_t)put;
-		size -= (size_t)put;
-	}
-	return 0;
+	return fs_pwrite_all(blocks->fd, data, size, offset) < 0 ? err_sys(err, errno, "write it") : 0;
 }
 
 static int flush(struct blocks *blocks, struct err *err)

@@ -64,9 +64,10 @@ static void merge_done(struct merge *merge)
 
 /* ---- what was met ---------------------------------------------------------------------------- */
 
-static struct met *find_met(struct met *list, uint32_t room, uint64_t key)
+static struct met *find_met(const struct merge *merge, struct met *list, uint32_t room,
+			    uint64_t key)
 {
-	uint32_t at = (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32) & (room - 1);
+	uint32_t at = (uint32_t)(names_mix(merge->writer.names.seed, key) >> 8) & (room - 1);
 
 	while (list[at].key != 0 && list[at].key != key)
 		at = (at + 1) & (room - 1);
@@ -86,12 +87,12 @@ static bool was_met(struct merge *merge, uint64_t nid, struct met **ret)
 
 		for (uint32_t i = 0; i < merge->met_room; i++)
 			if (merge->met[i].key != 0)
-				*find_met(more, room, merge->met[i].key) = merge->met[i];
+				*find_met(merge, more, room, merge->met[i].key) = merge->met[i];
 		free(merge->met);
 		merge->met = more;
 		merge->met_room = room;
 	}
-	met = *ret = find_met(merge->met, merge->met_room, key);
+	met = *ret = find_met(merge, merge->met, merge->met_room, key);
 	if (met->key != 0)
 		return true;
 	met->key = key;
@@ -193,27 +194,19 @@ static struct sources *sources_of(struct merge *merge, uint32_t folder)
 	return &merge->sources[folder];
 }
 
-static int is_opaque(void *data, const char *name, const void *value, size_t size,
-		     struct err *err)
-{
-	(void)err;
-	if (strcmp(name, META_OPAQUE_XATTR))
-		return 0;
-	*(bool *)data = size == 1 && *(const char *)value == 'y';
-	return 1;
-}
-
 static int add_source(struct merge *merge, uint32_t folder, const struct erofs_inode *inode,
 		      struct err *err)
 {
+	const struct view_layer view = view_of_erofs(merge->images[merge->layer]);
+	const struct view_node node = { .inode = *inode };
 	struct sources *sources = sources_of(merge, folder);
-	bool opaque = false;
+	int opaque = view.ops->opaque(&view, "", &node, err);
 	struct met *met;
 
 	/* else it might hold itself */
 	if (was_met(merge, inode->nid, &met))
 		return err_set(err, ERR_STORE, "read an EROFS image: a folder in two places");
-	if (erofs_each_xattr(merge->images[merge->layer], inode, is_opaque, &opaque, err) < 0)
+	if (opaque < 0)
 		return -1;
 	sources->list = xreallocarray(sources->list, sources->count + 1, sizeof(*sources->list));
 	sources->list[sources->count++] = (struct source){ merge->layer, inode->nid };
@@ -228,7 +221,8 @@ static int add_folder(struct merge *merge, const char *name, const struct erofs_
 	uint32_t folder;
 
 	if (names_add_folder(names, merge->folder, name, &folder, err) < 0 ||
-	    meta_of(merge, inode, &names->folders[folder].meta, err) < 0)
+	    meta_of(merge, inode, &names->folders[folder].meta, err) < 0 ||
+	    names_weigh(names, folder, err) < 0)
 		return -1;
 	return add_source(merge, folder, inode, err);
 }

@@ -9,8 +9,6 @@
 #include "builders/layer/tar.h"
 #include "core/str.h"
 
-#define META_OPAQUE_XATTR "user.overlay.opaque"
-
 struct meta {
 	uint32_t mode;		/* with the type */
 	uint32_t uid, gid;

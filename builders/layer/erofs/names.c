@@ -8,7 +8,6 @@
 #include "core/path.h"
 
 #define FOLDERS_MAX 1000000u	/* as many as the list of a tree's folders holds, or so */
-#define TEXTS_MAX (UINT32_MAX - 512)
 
 void names_init(struct names *names)
 {
@@ -36,25 +35,19 @@ void names_done(struct names *names)
 	*names = (struct names){ 0 };
 }
 
-static uint64_t mix(uint64_t hash, uint64_t value)
-{
-	hash = (hash ^ value) * 0x9e3779b97f4a7c15u;
-	return hash ^ hash >> 29;
-}
-
 static uint32_t hash_of(const struct names *names, uint32_t folder, const char *text,
 			size_t length)
 {
-	uint64_t hash = mix(names->seed, folder + ((uint64_t)length << 32)), word;
+	uint64_t hash = names_mix(names->seed, folder + ((uint64_t)length << 32)), word;
 
 	for (; length >= sizeof(word); text += sizeof(word), length -= sizeof(word)) {
 		memcpy(&word, text, sizeof(word));
-		hash = mix(hash, word);
+		hash = names_mix(hash, word);
 	}
 	word = 0;
 	memcpy(&word, text, length);
-	hash = mix(hash, word);
-	return (uint32_t)(mix(hash, names->seed) >> 16) & (names->hash_count - 1);
+	hash = names_mix(hash, word);
+	return (uint32_t)(names_mix(hash, names->seed) >> 16) & (names->hash_count - 1);
 }
 
 /* Also those that are gone. */
@@ -108,9 +101,7 @@ static void grow(struct names *names, size_t length)
 		names->names = xreallocarray(names->names, names->room, sizeof(*names->names));
 	}
 	if (names->texts_room - names->texts_size < length) {
-		names->texts_room = names->texts_size < TEXTS_MAX / 2 ?
-					    names->texts_size + names->texts_size / 2 + 65536 :
-					    UINT32_MAX;
+		names->texts_room = names->texts_size + names->texts_size / 2 + 65536;
 		names->texts = xrealloc(names->texts, names->texts_room);
 	}
 	if (names->count >= names->hash_count)
@@ -126,7 +117,7 @@ int names_add(struct names *names, uint32_t folder, const char *text, enum erofs
 	struct name *name;
 
 	if (index == NAMES_NONE) {
-		if (names->count == NAMES_NONE - 1 || names->texts_size > TEXTS_MAX)
+		if (names->count * sizeof(*name) + names->texts_size > NAMES_BYTES_MAX)
 			return err_set(err, ERR_LAYER_LIMIT, "too many names");
 		grow(names, length);
 		index = names->count++;
@@ -171,11 +162,28 @@ int names_add_folder(struct names *names, uint32_t folder, const char *text, uin
 	return 0;
 }
 
+int names_weigh(struct names *names, uint32_t index, struct err *err)
+{
+	struct names_folder *folder = &names->folders[index];
+	const struct meta *meta = &folder->meta;
+	uint32_t weight = 0;
+
+	for (size_t i = 0; i < meta->xattr_count; i++)
+		weight += (uint32_t)(sizeof(meta->xattrs[i]) + strlen(meta->xattrs[i].name) +
+				     meta->xattrs[i].size);
+	names->weight += weight - (uint64_t)folder->weight;
+	folder->weight = weight;
+	if (names->weight > NAMES_XATTRS_MAX)
+		return err_set(err, ERR_LAYER_LIMIT, "too many folders");
+	return 0;
+}
+
 /* ---- hard links ------------------------------------------------------------------------------ */
 
-static struct names_link *find_link(struct names_link *links, uint32_t room, uint64_t nid)
+static struct names_link *find_link(const struct names *names, struct names_link *links,
+				    uint32_t room, uint64_t nid)
 {
-	uint32_t at = (uint32_t)(mix(0, nid) >> 8) & (room - 1);
+	uint32_t at = (uint32_t)(names_mix(names->seed, nid) >> 8) & (room - 1);
 
 	while (links[at].nid != 0 && links[at].nid != nid)
 		at = (at + 1) & (room - 1);
@@ -184,7 +192,7 @@ static struct names_link *find_link(struct names_link *links, uint32_t room, uin
 
 static struct names_link *link_of(struct names *names, uint64_t nid)
 {
-	struct names_link *link = find_link(names->links, names->link_room, nid), *more;
+	struct names_link *link = find_link(names, names->links, names->link_room, nid), *more;
 
 	if (link->nid != 0)
 		return link;
@@ -192,12 +200,12 @@ static struct names_link *link_of(struct names *names, uint64_t nid)
 		more = xcalloc(names->link_room * 2, sizeof(*more));
 		for (uint32_t i = 0; i < names->link_room; i++)
 			if (names->links[i].nid != 0)
-				*find_link(more, names->link_room * 2, names->links[i].nid) =
+				*find_link(names, more, names->link_room * 2, names->links[i].nid) =
 					names->links[i];
 		free(names->links);
 		names->links = more;
 		names->link_room *= 2;
-		link = find_link(more, names->link_room, nid);
+		link = find_link(names, more, names->link_room, nid);
 	}
 	names->link_count++;
 	*link = (struct names_link){ .nid = nid };
@@ -233,6 +241,7 @@ void names_remove(struct names *names, uint32_t index)
 	if (name->type == EROFS_FOLDER) {
 		folder = &names->folders[name->nid];
 		folder->gone = true;
+		names->weight -= folder->weight;
 		meta_done(&folder->meta);
 		/* as deep as a path is long, no deeper */
 		for (uint32_t i = folder->first; i != NAMES_NONE; i = names->names[i].next)

@@ -1,6 +1,6 @@
 /*
  * The names of an EROFS file that is being written: all that memory holds of a layer. A file is its
- * name, where its inode is, and its type (40 bytes and the name); folders, which are written last,
+ * name, where its inode is, and its type (some 40 bytes and the name); folders, which are written last,
  * have their metadata here. Names are found by a hash of their folder and their bytes.
  */
 #ifndef DUET_BUILDERS_LAYER_EROFS_NAMES_H
@@ -14,6 +14,8 @@
 #include "core/erofs_format.h"
 
 #define NAMES_NONE UINT32_MAX
+#define NAMES_BYTES_MAX (512u << 20)	/* of all names: seven million of 30 bytes */
+#define NAMES_XATTRS_MAX (96u << 20)	/* of all folders' attributes */
 #define NAMES_ROOT 0u		/* the root's folder */
 
 struct name {
@@ -32,6 +34,7 @@ struct names_folder {
 	uint32_t parent;	/* index; the root's is the root */
 	uint32_t first, last;	/* names */
 	bool gone;
+	uint32_t weight;	/* bytes of its attributes */
 	uint64_t nid;		/* once it has a place */
 };
 
@@ -53,7 +56,15 @@ struct names {
 	uint32_t folder_count, folder_room;
 	struct names_link *links;	/* owned; open addressing; a power of two of them */
 	uint32_t link_count, link_room;
+	uint64_t weight;	/* of all folders */
 };
+
+/* One step of a hash; begun with the seed nobody can tell its outcome. */
+static inline uint64_t names_mix(uint64_t hash, uint64_t value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15u;
+	return hash ^ hash >> 29;
+}
 
 /* Begins with a root of no metadata. */
 void names_init(struct names *names);
@@ -68,6 +79,8 @@ int names_add(struct names *names, uint32_t folder, const char *text, enum erofs
 	      uint64_t nid, uint32_t *ret, struct err *err);
 int names_add_folder(struct names *names, uint32_t folder, const char *text, uint32_t *ret_folder,
 		     struct err *err);
+/* To be called when a folder's attributes were set: fails when all of them take too much. */
+int names_weigh(struct names *names, uint32_t folder, struct err *err);
 /* Another name for the inode of `target`. */
 int names_add_link(struct names *names, uint32_t folder, const char *text, uint32_t target,
 		   struct err *err);

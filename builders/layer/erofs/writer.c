@@ -137,7 +137,10 @@ static int put_folder(struct writer *writer, const char *base, uint32_t name,
 	if (folder == NAMES_NONE &&
 	    names_add_folder(&writer->names, writer->at, base, &folder, err) < 0)
 		return -1;
-	return meta_set(&writer->names.folders[folder].meta, entry, err) < 0 ? -1 : 1;
+	if (meta_set(&writer->names.folders[folder].meta, entry, err) < 0 ||
+	    names_weigh(&writer->names, folder, err) < 0)
+		return -1;
+	return 1;
 }
 
 static int put_link(struct writer *writer, const char *base, uint32_t name, const char *target,
@@ -197,7 +200,7 @@ static int hide(void *state, const char *base, struct err *err)
 	}
 	if (folder == NAMES_NONE)
 		return 0;
-	return meta_set_xattr(&names->folders[folder].meta, META_OPAQUE_XATTR, "y", 1, err);
+	return meta_set_xattr(&names->folders[folder].meta, VIEW_OPAQUE_XATTR, "y", 1, err);
 }
 
 static int finish(void *state, struct layer_result *result, struct err *err)
@@ -250,7 +253,7 @@ static int opaque(const struct view_layer *layer, const char *path,
 	(void)path;
 	(void)err;
 	for (size_t i = 0; i < meta->xattr_count; i++)
-		if (!strcmp(meta->xattrs[i].name, META_OPAQUE_XATTR))
+		if (!strcmp(meta->xattrs[i].name, VIEW_OPAQUE_XATTR))
 			return 1;
 	return 0;
 }

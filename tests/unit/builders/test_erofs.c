@@ -338,6 +338,22 @@ START_TEST(big_xattrs)
 }
 END_TEST
 
+/* Folders' attributes stay in memory until the end: there is a bound on all of them. */
+START_TEST(too_many_xattrs)
+{
+	for (int i = 0; i < 1700; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "d%d/", i);
+		put_xattr('5', name, 60000, 0);
+	}
+	tarmake_end(&tar);
+	ck_assert_int_eq(forms_erofs(&tar, NULL, 0, &result, &err), -1);
+	ck_assert_int_eq(err.code, ERR_LAYER_LIMIT);
+	ck_assert_ptr_nonnull(strstr(err.msg, "too many folders"));
+}
+END_TEST
+
 /* What the kernel makes of modes and ACLs that are set one after the other. */
 START_TEST(acls)
 {
@@ -622,6 +638,7 @@ int main(void)
 	CASE(many_folders);
 	CASE(xattrs);
 	LOOP(big_xattrs, 24);
+	CASE(too_many_xattrs);
 	CASE(acls);
 	LOOP(bad_xattrs, 7);
 	LOOP(same_bytes, 4);

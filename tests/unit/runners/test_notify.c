@@ -191,11 +191,13 @@ START_TEST(test_reading)
 {
 	struct child child;
 	int listener;
+	char byte;
 
 	start(read_freely, &child);
 	listener = notify_take(child.socket);
 	ck_assert_int_ge(listener, 0);
 	/* nobody serves */
+	ck_assert_int_eq(read(child.until, &byte, 1), 1);
 	ck_assert_int_eq(finish(&child), 0);
 	close(listener);
 }

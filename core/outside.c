@@ -1,0 +1,197 @@
+/* What of a spec reaches outside its project: see outside.h. */
+#include "core/outside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/jail/caps.h"
+#include "core/path.h"
+#include "core/str.h"
+
+#define TEXT_SHOWN 200	/* bytes of a path in a text */
+
+static const char *const kinds[OUTSIDE_KINDS] = {
+	[OUTSIDE_MOUNT] = "mounts",
+	[OUTSIDE_CAPABILITIES] = "capabilities",
+	[OUTSIDE_SECCOMP] = "seccomp",
+};
+
+struct list {
+	struct outside *items;
+	size_t count;
+};
+
+static void add(struct list *list, const struct outside *item)
+{
+	list->items = xreallocarray(list->items, list->count + 1, sizeof(*list->items));
+	list->items[list->count++] = *item;
+}
+
+/* Lexical: with a ".." in it nobody can tell without looking. */
+static bool leads_out(const struct spec *spec, const char *path, bool look)
+{
+	_cleanup_free_ char *real = NULL;
+
+	if (!path_is_below(path, spec->dir) || strstr(path, "/.."))
+		return true;
+	if (!look)
+		return false;
+	real = realpath(path, NULL);
+	/* what is not there cannot be mounted either */
+	return real && !path_is_below(real, spec->dir);
+}
+
+static void find_mounts(const struct spec *spec, bool look, struct list *list)
+{
+	for (size_t i = 0; i < spec->target.mount_count; i++) {
+		const struct mount *mount = &spec->target.mounts[i];
+		struct outside item = { .kind = OUTSIDE_MOUNT, .place = mount->place,
+					.path = mount->source };
+		_cleanup_free_ char *source = NULL, *at = NULL;
+
+		if (mount->kind != MOUNT_BIND || !leads_out(spec, mount->source, look))
+			continue;
+		source = str_escape(mount->source, TEXT_SHOWN);
+		at = str_escape(mount->target, TEXT_SHOWN);
+		item.text = xasprintf("mount %s at %s, %s", source, at,
+				      mount->read_only ? "read-only" : "writable");
+		add(list, &item);
+	}
+}
+
+void outside_find(const struct spec *spec, bool look, struct outside **ret, size_t *ret_count)
+{
+	const struct target *target = &spec->target;
+	struct list list = { 0 };
+
+	find_mounts(spec, look, &list);
+	if (target->capabilities_add) {
+		_cleanup_free_ char *names = caps_text(target->capabilities_add);
+		const struct outside item = { .kind = OUTSIDE_CAPABILITIES,
+					      .place = target->capabilities_place,
+					      .capabilities = target->capabilities_add,
+					      .text = xasprintf("capabilities %s", names) };
+
+		add(&list, &item);
+	}
+	if (target->seccomp == SECCOMP_UNCONFINED) {
+		const struct outside item = { .kind = OUTSIDE_SECCOMP,
+					      .place = target->seccomp_place,
+					      .text = xstrdup("no filter of system calls") };
+
+		add(&list, &item);
+	}
+	*ret = list.items;
+	*ret_count = list.count;
+}
+
+void outside_free(struct outside *items, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(items[i].text);
+	free(items);
+}
+
+/* "NAME[+NAME...]" */
+static bool parse_capabilities(const char *text, uint64_t *ret)
+{
+	while (*text) {
+		size_t length = strcspn(text, "+");
+		_cleanup_free_ char *name = xstrndup(text, length);
+		uint64_t bit;
+
+		if (!caps_parse(name, &bit))
+			return false;
+		*ret |= bit;
+		text += length + (text[length] == '+');
+	}
+	return true;
+}
+
+static bool add_word(struct allowed *allowed, const char *word)
+{
+	const char *value = strchr(word, '=');
+	size_t length = value ? (size_t)(value - word) : strlen(word);
+
+	if (!strcmp(word, "all")) {
+		for (size_t i = 0; i < OUTSIDE_KINDS; i++)
+			allowed->kinds[i] = true;
+		return true;
+	}
+	for (size_t i = 0; i < OUTSIDE_KINDS; i++) {
+		if (strlen(kinds[i]) != length || strncmp(kinds[i], word, length))
+			continue;
+		if (!value) {
+			allowed->kinds[i] = true;
+			return true;
+		}
+		if (i == OUTSIDE_CAPABILITIES)
+			return parse_capabilities(value + 1, &allowed->capabilities);
+		if (i != OUTSIDE_MOUNT || value[1] != '/')
+			return false;
+		strv_add(&allowed->paths, value + 1);
+		return true;
+	}
+	return false;
+}
+
+int allowed_add(struct allowed *allowed, const char *words, struct err *err)
+{
+	while (*words) {
+		size_t length = strcspn(words, ",");
+		_cleanup_free_ char *word = xstrndup(words, length), *shown = NULL;
+
+		if (!add_word(allowed, word)) {
+			shown = str_escape(word, 100);
+			err_set(err, ERR_USAGE, "allow: `%s` is nothing that can be allowed", shown);
+			return err_mend(err, "all, mounts, mounts=/PATH, capabilities, "
+					     "capabilities=NAME+NAME, seccomp");
+		}
+		words += length + (words[length] == ',');
+	}
+	return 0;
+}
+
+/* By where it leads: a link must not get more than its target. */
+static bool covers_path(const struct allowed *allowed, const char *path)
+{
+	_cleanup_free_ char *real = realpath(path, NULL);
+
+	for (size_t i = 0; i < allowed->paths.count; i++) {
+		_cleanup_free_ char *root = realpath(allowed->paths.items[i], NULL);
+
+		if (real && root && path_is_below(real, root))
+			return true;
+	}
+	return false;
+}
+
+bool allowed_covers(const struct allowed *allowed, const struct outside *item)
+{
+	if (allowed->kinds[item->kind])
+		return true;
+	if (item->kind == OUTSIDE_CAPABILITIES)
+		return !(item->capabilities & ~allowed->capabilities);
+	return item->kind == OUTSIDE_MOUNT && covers_path(allowed, item->path);
+}
+
+void allowed_done(struct allowed *allowed)
+{
+	strv_done(&allowed->paths);
+	*allowed = (struct allowed){ 0 };
+}
+
+char *outside_word(const struct outside *item)
+{
+	_cleanup_free_ char *names = NULL;
+
+	if (item->kind == OUTSIDE_SECCOMP)
+		return xstrdup(kinds[item->kind]);
+	if (item->kind == OUTSIDE_MOUNT)
+		return xasprintf("%s=%s", kinds[item->kind], item->path);
+	names = caps_text(item->capabilities);
+	for (char *at = names; *at; at++)
+		if (*at == ' ')
+			*at = '+';
+	return xasprintf("%s=%s", kinds[item->kind], names);
+}

@@ -1,0 +1,46 @@
+/*
+ * What of a spec reaches outside its project: folders of the host, capabilities, no filter. A spec is
+ * its user's own code, but it may come with somebody else's project: these things take the word of the
+ * person at the keyboard as well.
+ */
+#ifndef DUET_CORE_OUTSIDE_H
+#define DUET_CORE_OUTSIDE_H
+
+#include "core/spec.h"
+
+enum outside_kind { OUTSIDE_MOUNT, OUTSIDE_CAPABILITIES, OUTSIDE_SECCOMP, OUTSIDE_KINDS };
+
+struct outside {
+	enum outside_kind kind;
+	struct place place;
+	const char *path;	/* OUTSIDE_MOUNT: borrowed from the spec, absolute */
+	uint64_t capabilities;	/* OUTSIDE_CAPABILITIES */
+	char *text;		/* owned, escaped; "mount /etc at /etc, read-only" */
+};
+
+/*
+ * All of it, in the order of the spec; owned. Where a mount leads is told by its text, and with `look`
+ * by the file system too, where a link in the project can lead out of it.
+ */
+void outside_find(const struct spec *spec, bool look, struct outside **ret, size_t *ret_count);
+void outside_free(struct outside *items, size_t count);
+
+/*
+ * What the user allows: words of --allow and of the configuration file, each one of
+ *
+ *	all, mounts, mounts=/PATH (and below), capabilities, capabilities=NAME[+NAME...], seccomp
+ */
+struct allowed {
+	bool kinds[OUTSIDE_KINDS];
+	struct strv paths;
+	uint64_t capabilities;
+};
+
+/* Adds a list parted by commas. ERR_USAGE for a word that is none of them; the message names it. */
+int allowed_add(struct allowed *allowed, const char *words, struct err *err);
+bool allowed_covers(const struct allowed *allowed, const struct outside *item);
+void allowed_done(struct allowed *allowed);
+/* The word that would allow it: "mounts=/etc". Owned. */
+char *outside_word(const struct outside *item);
+
+#endif
