@@ -200,9 +200,23 @@ servers() {
 		[ -s "$W/port" ] && break
 		sleep 0.1
 	done
+	# at the same time: some are tried again, with pauses
+	number=0 pids=
 	for path in missing location scheme encoding length login line body "$quoted"; do
+		number=$((number + 1))
 		spec 'image:' "  from: {archive: \"https://127.0.0.1:$(cat "$W/port")/$path\", sha256: $(printf '%064d' 0)}"
-		SSL_CERT_FILE=$W/cert.pem of_spec "a server: $path" any build -v
+		mv "$P/duet.yaml" "$P/server-$number.yaml"
+		SSL_CERT_FILE=$W/cert.pem watched "$DUET" build -v --store "$W/server-$number" \
+			-f "$P/server-$number.yaml" >"$W/out.$number" 2>"$W/err.$number" </dev/null &
+		pids="$pids $!"
+	done
+	# shellcheck disable=SC2086 # words
+	wait $pids
+	for number in $(seq $number); do
+		has "a server: $number: it is refused" "$(cat "$W/err.$number")" 'error['
+		is "a server: $number" "$($PYTHON "$SRC/tests/run/terminal_bytes.py" "$W/out.$number" \
+			"$W/err.$number")" ''
+		! grep -q 'x1b' "$W/err.$number" || quotes=$((quotes + 1))
 	done
 	kill $server
 	wait $server 2>/dev/null

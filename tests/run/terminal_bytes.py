@@ -61,7 +61,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 def serve(cert, key, text):
     Answers.text = text
-    server = http.server.HTTPServer(("127.0.0.1", 0), Answers)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
