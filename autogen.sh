@@ -13,7 +13,7 @@ build_packages='gcc make autoconf automake pkg-config libc6-dev linux-libc-dev l
 libjansson-dev libcap-dev libseccomp-dev libarchive-dev libcurl4-openssl-dev libssl-dev libzstd-dev
 zlib1g-dev liblzma-dev check musl-tools scdoc'
 demo_packages='mmdebstrap uidmap qemu-system-x86 gpgv debian-archive-keyring e2fsprogs'
-check_packages='python3 python3-jsonschema strace bubblewrap crun umoci skopeo podman libarchive-tools
+check_packages='python3 python3-jsonschema python3-yaml strace bubblewrap crun runc umoci skopeo podman libarchive-tools
 attr acl libcap2-bin e2fsprogs zstd xz-utils gzip openssl curl shellcheck util-linux procps
 gnupg kmod lz4 binutils erofs-utils
 clang libclang-rt-14-dev'
@@ -142,6 +142,7 @@ check() {
 	say "building in build/"
 	build --enable-werror
 	make -s -C build -j"$(nproc)" check VERBOSE=1
+	make -s -C build security-table
 	say "unit tests with ASan and UBSan in build/san/"
 	mkdir -p build/san
 	quietly build.log sh -c 'cd build/san &&

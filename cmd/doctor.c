@@ -16,6 +16,7 @@
 #include "core/fs.h"
 #include "core/jail/jail.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "core/proc.h"
 #include "runners/vm/accel.h"
 #include "runners/vm/launch.h"
@@ -291,7 +292,10 @@ static void print_row(const struct row *row, struct json_out *out)
 	static const char *const words[] = { [OK] = "ok", [POOR] = "poor", [BAD] = "bad" };
 
 	if (!out) {
-		printf("%-5s %-11s %s\n", words[row->verdict], row->need, row->text);
+		_cleanup_free_ char *line = xasprintf("%-5s %-11s %s\n", words[row->verdict], row->need,
+						      row->text);
+
+		log_text(line);
 		if (row->mend)
 			printf("%17s mend: %s\n", "", row->mend);
 		return;

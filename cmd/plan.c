@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cmd/cmd.h"
+#include "core/log.h"
 
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err)
 {
@@ -12,7 +13,7 @@ int cmd_plan(const struct cli *cli, int *ret_code, struct err *err)
 		_cleanup_free_ char *text = cli->json ? plan_json(&session.plan, &session.spec)
 						      : plan_text(&session.plan, &session.spec);
 
-		fputs(text, stdout);
+		log_text(text);
 		if (!cli->json && session.store.map.kind == IDMAP_SINGLE)
 			printf("\nids: single-uid mode, everything belongs to the caller; chown and "
 			       "mknod change nothing\n");

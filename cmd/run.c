@@ -27,7 +27,7 @@ static int run_job(const struct cli *cli, struct session *session, const struct 
 
 		result = runner->explain(&session->store, rootfs, &job, &text, err);
 		if (result == 0)
-			fputs(text, stdout);
+			log_text(text);
 		*ret_code = 0;
 	} else {
 		result = runner->run(&session->store, rootfs, &job, ret_code, err);

@@ -88,9 +88,12 @@ char *json_out_finish(struct json_out *out)
 {
 	struct str text = { 0 };
 	char *dumped = json_dumps(out->open[0], JSON_INDENT(2));
+	_cleanup_free_ char *visible = NULL;
 
 	assert(dumped);
-	str_add(&text, dumped);
+	/* a terminal may show it: JSON's own rules leave C1 and the bidirectional controls */
+	visible = str_visible(dumped, STR_LINES | STR_JSON);
+	str_add(&text, visible);
 	str_add(&text, "\n");
 	free(dumped);
 	json_decref(out->open[0]);

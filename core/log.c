@@ -19,14 +19,18 @@ void log_set_level(enum log_level new_level)
 	level = new_level;
 }
 
-static void print(const char *kind, const char *fmt, va_list args)
+/*
+ * Messages quote names that others made. Whoever quotes one escapes and cuts it; nothing that moves
+ * a terminal passes here, whatever was forgotten.
+ */
+static void print(const char *kind, unsigned int flags, const char *fmt, va_list args)
 {
-	_cleanup_free_ char *text = NULL, *shown = NULL;
+	_cleanup_free_ char *text = NULL, *visible = NULL;
 
 	if (vasprintf(&text, fmt, args) < 0)
-		text = NULL;
-	shown = str_printable(text ? text : "out of memory");
-	fprintf(stderr, "duet: %s%s\n", kind, shown);
+		text = xstrdup("out of memory");
+	visible = str_visible(text, flags);
+	fprintf(stderr, "duet: %s%s\n", kind, visible);
 }
 
 void log_note(const char *fmt, ...)
@@ -36,7 +40,7 @@ void log_note(const char *fmt, ...)
 	if (level == LOG_QUIET)
 		return;
 	va_start(args, fmt);
-	print("note: ", fmt, args);
+	print("note: ", 0, fmt, args);
 	va_end(args);
 }
 
@@ -45,7 +49,7 @@ void log_warn(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	print("warning: ", fmt, args);
+	print("warning: ", 0, fmt, args);
 	va_end(args);
 }
 
@@ -56,19 +60,26 @@ void log_debug(const char *fmt, ...)
 	if (level != LOG_VERBOSE)
 		return;
 	va_start(args, fmt);
-	print("", fmt, args);
+	print("", STR_LINES, fmt, args);
 	va_end(args);
 }
 
 void log_err(const struct err *err)
 {
-	_cleanup_free_ char *place = str_printable(err->place ? err->place : "duet");
-	_cleanup_free_ char *msg = str_printable(err->msg ? err->msg : "unknown error");
-	_cleanup_free_ char *mend = str_printable(err->mend ? err->mend : "");
+	_cleanup_free_ char *place = str_visible(err->place ? err->place : "duet", 0);
+	_cleanup_free_ char *msg = str_visible(err->msg ? err->msg : "unknown error", 0);
+	_cleanup_free_ char *mend = str_visible(err->mend ? err->mend : "", 0);
 
 	fprintf(stderr, "%s: error[%s]: %s\n", place, err_class(err->code), msg);
-	if (err->mend)
+	if (*mend)
 		fprintf(stderr, "%s\n", mend);
+}
+
+void log_text(const char *text)
+{
+	_cleanup_free_ char *visible = str_visible(text, STR_LINES);
+
+	fputs(visible, stdout);
 }
 
 static bool on_terminal(void)
@@ -90,28 +101,28 @@ static uint64_t now_ms(void)
 
 void log_progress(const char *what, uint64_t done, uint64_t total)
 {
-	_cleanup_free_ char *shown = NULL;
 	static uint64_t drawn_ms;
+	_cleanup_free_ char *visible = NULL;
 
 	if (level == LOG_QUIET || !on_terminal() || now_ms() - drawn_ms < REDRAW_MS)
 		return;
 	drawn_ms = now_ms();
-	shown = str_printable(what);
+	visible = str_visible(what, 0);
 	if (total)
-		fprintf(stderr, "\r\033[K%s  %.1f of %.1f MB", shown, (double)done / 1e6,
+		fprintf(stderr, "\r\033[K%s  %.1f of %.1f MB", visible, (double)done / 1e6,
 			(double)total / 1e6);
 	else
-		fprintf(stderr, "\r\033[K%s  %.1f MB", shown, (double)done / 1e6);
+		fprintf(stderr, "\r\033[K%s  %.1f MB", visible, (double)done / 1e6);
 	fflush(stderr);
 }
 
 void log_progress_end(const char *what)
 {
-	_cleanup_free_ char *shown = str_printable(what);
+	_cleanup_free_ char *visible = str_visible(what, 0);
 
 	if (level == LOG_QUIET)
 		return;
 	if (on_terminal())
 		fprintf(stderr, "\r\033[K");
-	fprintf(stderr, "%s\n", shown);
+	fprintf(stderr, "%s\n", visible);
 }

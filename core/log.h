@@ -16,6 +16,8 @@ void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The one place where an error is printed: place or "duet", class, message, mend. */
 void log_err(const struct err *err);
+/* A text for standard output as it is, but for what would move a terminal. */
+void log_text(const char *text);
 
 /*
  * Progress of one long piece of work: a line redrawn at most ten times a second on a terminal, one

@@ -100,16 +100,33 @@ static bool repaints(uint32_t point)
 {
 	return point < 0x20 || (point >= 0x7f && point <= 0x9f) ||
 	       (point >= 0x200b && point <= 0x200f) || (point >= 0x2028 && point <= 0x202e) ||
-	       (point >= 0x2066 && point <= 0x2069) || point == 0x061c || point == 0xfeff;
+	       (point >= 0x2060 && point <= 0x206f) || point == 0x061c || point == 0xfeff;
 }
 
-/* `stays`: the characters that are left as they are although they would be escaped. */
-static char *escape(const char *text, size_t max, const char *stays)
+/* Adds what stands at `s`, visible to whoever reads it. Returns the bytes taken. */
+static size_t add_visible(struct str *out, const char *text, size_t length, unsigned int flags)
 {
 	const unsigned char *s = (const unsigned char *)text;
+	uint32_t point;
+	size_t size = utf8_sequence(s, length, &point);
+
+	if (size == 0) {
+		str_addf(out, flags & STR_JSON ? "%c" : "\\x%02x", *s);
+		return 1;
+	}
+	if (!repaints(point) || (point == '\n' && flags & STR_LINES))
+		str_addn(out, text, size);
+	else if (flags & STR_JSON)
+		str_addf(out, "\\u%04x", point);
+	else
+		str_addf(out, point < 0x80 ? "\\x%02x" : "\\u{%04x}", point);
+	return size;
+}
+
+char *str_escape(const char *text, size_t max)
+{
 	size_t length = strlen(text), size;
 	struct str out = { 0 };
-	uint32_t point;
 
 	str_addn(&out, "", 0);
 	for (size_t i = 0; i < length; i += size) {
@@ -117,31 +134,22 @@ static char *escape(const char *text, size_t max, const char *stays)
 			str_add(&out, "...");
 			break;
 		}
-		size = utf8_sequence(s + i, length - i, &point);
-		if (size == 0) {
-			str_addf(&out, "\\x%02x", s[i]);
-			size = 1;
-		} else if (size == 1 && strchr(stays, text[i])) {
-			str_addn(&out, text + i, 1);
-		} else if (repaints(point)) {
-			str_addf(&out, point < 0x80 ? "\\x%02x" : "\\u{%04x}", point);
-		} else if (point == '\\') {
-			str_add(&out, "\\\\");
-		} else {
-			str_addn(&out, text + i, size);
-		}
+		if (text[i] == '\\')
+			str_add(&out, "\\");
+		size = add_visible(&out, text + i, length - i, 0);
 	}
 	return out.text;
 }
 
-char *str_escape(const char *text, size_t max)
+char *str_visible(const char *text, unsigned int flags)
 {
-	return escape(text, max, "");
-}
+	size_t length = strlen(text);
+	struct str out = { 0 };
 
-char *str_printable(const char *text)
-{
-	return escape(text, SIZE_MAX, "\\\n");
+	str_addn(&out, "", 0);
+	for (size_t i = 0; i < length;)
+		i += add_visible(&out, text + i, length - i, flags);
+	return out.text;
 }
 
 static size_t smallest(size_t a, size_t b, size_t c)

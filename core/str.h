@@ -28,11 +28,19 @@ bool str_is_utf8(const char *text, size_t length);
  * is doubled; what is longer than `max` bytes is cut with "...". Returns an owned text.
  */
 char *str_escape(const char *text, size_t max);
+
+/* What str_visible leaves or writes in another way. */
+enum str_visible_flags {
+	STR_LINES = 1,	/* line feeds stay */
+	STR_JSON = 2,	/* as \uNNNN, for a JSON text; a byte that is not UTF-8 stays */
+};
+
 /*
- * The last wall, for a whole message in which escaped text stands already: as above, but backslashes
- * and line feeds are left alone and nothing is cut. Owned.
+ * The net under str_escape, for a whole text on its way to the terminal: what str_escape makes
+ * visible becomes visible here too, but backslashes stay, so that a text that was escaped before
+ * does not change. Returns an owned text.
  */
-char *str_printable(const char *text);
+char *str_visible(const char *text, unsigned int flags);
 
 /*
  * The nearest of `words` (ended by NULL) to `text` by edit distance, or NULL when none is near

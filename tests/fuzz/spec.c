@@ -26,7 +26,7 @@ static void check_err(struct err *err, int result)
 	char **texts[] = { &err->msg, &err->place, &err->mend };
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		char *printed = *texts[i] ? str_printable(*texts[i]) : NULL;
+		char *printed = *texts[i] ? str_visible(*texts[i], STR_LINES) : NULL;
 
 		for (char *at = printed; at && *at; at++)
 			*at = *at == '\n' ? ' ' : *at;

@@ -4,17 +4,16 @@
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
 small_root
-victim=$W/victim
+victim=$(mktemp -d /tmp/duet-victim.XXXXXX)
 cases=$W/cases
-mkdir -p "$victim/sub" "$cases" "$W/cwd"
-echo secret >"$victim/hello"
-echo secret >"$victim/ptmx"
+mkdir -p "$cases" "$W/cwd"
+
+clean_up_more() {
+	rm -rf "$victim"
+}
+
 echo secret >"$W/cwd/cwdsecret"
-chmod 640 "$victim/hello"
-chmod 1755 "$victim/sub"
-# root and users alike could write there: it is our checks that keep them off
-chmod 777 "$victim"
-$PYTHON "$SRC/tests/run/hostile_tars.py" "$cases" "$victim" || exit 1
+$PYTHON "$SRC/tests/run/hostile_tars.py" "$cases" "$victim" "$W/cwd" || exit 1
 chmod 755 "$cases" "$W/cwd"
 pack "$SMALL" "$W/root.tar.gz"
 touch -d '1 hour ago' "$W/root.tar.gz" "$cases"/*
@@ -38,8 +37,15 @@ run() {
 	as "$who" "$DUET" run --store "$store" -f "$P/duet.yaml" -- "$@" </dev/null 2>"$W/err"
 }
 
+# What stands for the host: as the attempts left it, where they were made.
+victim_state() {
+	watched $PYTHON "$SRC/tests/run/state.py" "$victim"
+	tree_state "$W/cwd"
+}
+
 intact() {
-	is "$1: the victim is intact" "$(tree_state "$victim"; tree_state "$W/cwd")" "$untouched"
+	is "$1: the victim is intact" "$(victim_state)" "$untouched"
+	is "$1: nothing is written outside" "$(outside)" ''
 }
 
 trees() {
@@ -86,6 +92,12 @@ archives() {
 	sed -i '/^  steps:/d' "$P/duet.yaml"
 	build || not_ok "$who: the root alone: $(cat "$W/err")"
 	while IFS='	' read -r file verdict shown; do
+		id=${file%%-*}
+		case $id in
+		t1[678]) tier=check+soak ;;
+		*) tier=check ;;
+		esac
+		row "T${id#t}" $tier "${what[T${id#t}]}"
 		# bytes are the same to everybody; what reaches out is not
 		case ${DUET_SOAK-}$who:$file in
 		many:t1[678]* | one:t1[678]*) continue ;;
@@ -96,14 +108,17 @@ archives() {
 		[ "$verdict" != refuse ] || verdict=any
 		one_case "$file to /opt" "$verdict" '' "    - archive: $cases/$file" '      to: /opt/x'
 	done <"$cases/cases"
+	row T9 check "${what[T9]}"
 	is_sound "$who: after all archives" "$who" "$store"
 	is "$who: no device in the store" "$(find "$store" \( -type b -o -type c \) -printf '%p %l\n' |
 		head -n 3)" ''
+	row T4 check "${what[T4]}"
 	is "$who: no file of others was linked" "$(find "$store" -samefile "$victim/hello")" ''
 }
 
 # T11: attributes of an overlay change nothing of what is seen
 attributes() {
+	row T11 check "${what[T11]}"
 	for file in t11-plain t11-xattrs; do
 		spec_over "    - archive: $cases/$file.tar"
 		run ls -lR /etc >"$W/$file.seen"
@@ -114,6 +129,7 @@ attributes() {
 
 # T13: a name that no layer can say
 unsayable() {
+	row T13 check "${what[T13]}"
 	mkdir -p "$P/site"
 	touch "$P/site/.wh.etc"
 	spec_over '    - copy: ./site' '      to: /'
@@ -147,6 +163,11 @@ ends_well() {
 linked_folders() {
 	for pair in "dev $victim" 'dev /' "proc $victim" 'proc /x' 'sys /' "tmp $victim" "etc $victim" \
 		"root $victim"; do
+		case $pair in
+		dev*) row C7 check "${what[C7]}" ;;
+		proc* | sys*) row C6 check "${what[C6]}" ;;
+		*) row C9 check "${what[C9]}" ;;
+		esac
 		replaced "${pair% *}" "${pair#* }"
 		spec 'image:' "  from: {archive: $W/evil.tar}" 'target:' '  hostname: evil'
 		seen=$(run sh -c 'echo alive; cat /dev/hello /proc/hello /tmp/hello /etc/hello /root/hello')
@@ -173,6 +194,7 @@ linked_folders() {
 
 # C3: descriptors of the host as a workdir
 descriptors() {
+	row C3 check "${what[C3]}"
 	for fd in 0 1 2 3 4 5 6 7 8 9 10 11 12 20 63; do
 		for form in /proc/self/fd/$fd /proc/1/fd/$fd /dev/fd/$fd; do
 			spec_over 'target:' "  workdir: $form"
@@ -208,6 +230,7 @@ as_user() {
 
 # C14: whom a user string names; never root by accident
 users() {
+	row C14 check "${what[C14]}"
 	passwd_with '1000:x:0:0::/root:/bin/sh'
 	is "$who: C14: the probe works" "$(as_user root)" 0:0
 	for user in 4294967296 4294967295 2147483648 -1 +0 0x0 ' 0' '0 ' 1000: :0 1000:0x0 nobody-here '' \
@@ -225,6 +248,7 @@ users() {
 
 # C15: passwd and group as traps
 user_files() {
+	row C15 check "${what[C15]}"
 	for trap in fifo zero huge long folder; do
 		rm -rf "$W/evil"
 		cp -a "$SMALL" "$W/evil"
@@ -260,11 +284,13 @@ user_files() {
 
 # C22: the caller's environment; C28: names
 environment_and_names() {
+	row C22 check "${what[C22]}"
 	spec 'image:' "  from: {archive: $W/root.tar.gz}"
 	out=$(export DUET_SECRET=s3cr3t; run sh -c 'env; cat /proc/1/environ /proc/self/environ' |
 		tr '\0' '\n')
 	is "$who: C22: nothing of the caller's environment" "$(printf '%s' "$out" | grep -c s3cr3t)" 0
 	has "$who: C22: the probe works" "$out" PATH=
+	row C28 check "${what[C28]}"
 	long=$(head -c 65536 /dev/zero | tr '\0' n)
 	for name in ../x a/b "$long" '' . .. .hidden '-x' 'a b' 'a\0b' 'a\nb'; do
 		printf 'duet: 1\nname: "%s"\nimage: {from: scratch}\n' "$name" >"$P/duet.yaml"
@@ -272,6 +298,7 @@ environment_and_names() {
 		is "$who: C28: name \"${name:0:12}\"" "$?:$(grep -c 'error\[spec' "$W/err")" 2:1
 	done
 	intact "$who: C28"
+	row C6 check "${what[C6]}"
 	for at in /proc /proc/self/attr /sys /sys/fs /dev/../proc /; do
 		spec 'image: {from: scratch}' 'target:' "  mounts: [{tmpfs: $at}]"
 		build
@@ -279,29 +306,220 @@ environment_and_names() {
 	done
 }
 
-# The same attempts on a tool that does not defend itself: the oracle must see them.
-controls() {
-	command -v bsdtar >/dev/null || {
-		echo 'bsdtar is not installed: no positive control'
-		return
-	}
-	for file in t2-up t3-absolute; do
-		mkdir -p "$W/control"
-		(cd "$W/control" && bsdtar -xPf "$cases/$file.tar") 2>/dev/null
-		[ "$(tree_state "$victim"; tree_state "$W/cwd")" != "$untouched" ] &&
-			ok "control: bsdtar -P falls for $file" ||
-			not_ok "control: bsdtar -P does not fall for $file: the oracle sees nothing"
-		rm -rf "$W/control" "$victim/pwn" "$victim/dotdot"
-		touch -d @1700000000 "$victim"
-	done
+# ---- the same attempts on what does not defend itself: the oracles must see them ------------------
+
+# anew: the victim as it was, and an empty $W/control/tree
+anew() {
+	rm -rf "$W/control"
+	mkdir -p "$W/control/tree"
+	if [ -n "$WATCH" ]; then
+		watch_stop
+		watch_start
+	else
+		rm -rf "${victim:?}/"*
+		make_victim
+	fi
 }
 
-touch -d @1700000000 "$victim"
-untouched=$(tree_state "$victim"; tree_state "$W/cwd")
+touched() {
+	[ "$(victim_state)" != "$untouched" ]
+}
+
+# reaches_out ID CASE TOOL...: run with the archive and the folder
+reaches_out() {
+	anew
+	row "$1" check "${what[$1]}"
+	archive=$cases/$2.tar
+	shift 2
+	(cd "$W/cwd" && watched "$@") >/dev/null 2>&1
+	touched
+	control_if $? "${1##*/}${2+ ${2##*/}}: ${archive##*/} reaches out"
+}
+
+naive() {
+	watched $PYTHON "$SRC/tests/run/naive_untar.py" "$cases/$1.tar" "$W/control/tree" "$W/control" \
+		2>/dev/null
+}
+
+archive_controls() {
+	for pair in T1:t1-dot T2:t2-many T3:t3-absolute T4:t4-cwd T5:t5-over T6:t6-link T7:t7-inside; do
+		reaches_out ${pair%:*} ${pair#*:} $PYTHON "$SRC/tests/run/naive_untar.py" \
+			"$cases/${pair#*:}.tar" "$W/control/tree" "$W/control"
+	done
+	for pair in T2:t2-many T3:t3-absolute; do
+		! command -v bsdtar >/dev/null || reaches_out ${pair%:*} ${pair#*:} \
+			bsdtar -C "$W/control/tree" -xPf "$cases/${pair#*:}.tar"
+	done
+	row T9 check "${what[T9]}"
+	anew
+	naive t9-devices
+	[ "$who" != root ] && control none 'only root makes devices' || {
+		[ -c "$W/control/tree/mem" ]
+		control_if $? 'naive_untar.py: a node of /dev/mem in the tree'
+	}
+	row T12 check "${what[T12]}"
+	anew
+	mkdir "$W/control/outer"
+	mv "$W/control/tree" "$W/control/outer/"
+	$PYTHON "$SRC/tests/run/naive_untar.py" "$cases/t12-2.tar" "$W/control/outer/tree" "$W/control" \
+		2>/dev/null
+	[ ! -e "$W/control/outer/tree" ]
+	control_if $? 'naive_untar.py: ".wh..." removes what is above the root'
+	row T16 check+soak "${what[T16]}"
+	$PYTHON -c 'import sys, tarfile; sys.exit(len(tarfile.open(sys.argv[1]).next().pax_headers) < 1)' \
+		"$cases/t16-xattr-16m.tar"
+	control_if $? "Python's tarfile: takes an attribute of 16 MiB"
+	row T17 check+soak "${what[T17]}"
+	[ "$(zstd -dc "$cases/t17-zeros.tar.zst" | wc -c)" -gt 3000000000 ]
+	control_if $? 'zstd -d: 3 GiB out of next to nothing'
+	row T18 check+soak "${what[T18]}"
+	tar -tf "$cases/t18-two.tar" >/dev/null 2>&1
+	control_if $? 'GNU tar: takes two archives in one without a word'
+}
+
+# T11, T13: what an overlay and an unpacker make of such a layer
+overlay_controls() {
+	row T11 check "${what[T11]}"
+	anew
+	mkdir -p "$W/control/upper" "$W/control/at"
+	naive t11-xattrs
+	seen=$(unshare -m sh -c 'mount -t overlay -o "userxattr,lowerdir=$1/tree:$2" overlay "$1/at" &&
+		ls "$1/at/etc"' sh "$W/control" "$SMALL" 2>/dev/null)
+	case $seen in
+	'') control none 'no overlay can be mounted here' ;;
+	*passwd*) control missed 'an overlay over a layer with its own user.overlay.opaque' ;;
+	*) control tripped 'naive_untar.py and an overlay: user.overlay.opaque hides /etc' ;;
+	esac
+	row T13 check "${what[T13]}"
+	anew
+	mkdir -p "$P/wh" "$W/control/tree/etc"
+	touch "$P/wh/.wh.etc"
+	tar -C "$P/wh" -cf "$cases/t13.tar" .wh.etc
+	naive t13
+	[ ! -e "$W/control/tree/etc" ]
+	control_if $? 'GNU tar writes .wh.etc, and who unpacks it has no /etc'
+}
+
+# evil_root NAME TARGET: $W/evil with a link in the place of NAME, for tools that take a folder
+evil_root() {
+	anew
+	replaced "$1" "$2"
+}
+
+runc_dev() {
+	row C7 check "${what[C7]}"
+	if ! command -v runc >/dev/null; then
+		control none 'runc is not installed'
+		return
+	fi
+	evil_root dev "$victim"
+	mkdir -p "$W/bundle"
+	(cd "$W/bundle" && rm -f config.json && runc spec)
+	sed -i 's,"path": "rootfs","path": "'"$W/evil"'",; s,"terminal": true,"terminal": false,' \
+		"$W/bundle/config.json"
+	watched runc --root "$W/runc" run -b "$W/bundle" "duet-control-$$" </dev/null >/dev/null 2>"$W/err"
+	if touched; then
+		control tripped "$(runc --version | head -n 1): files of the victim are replaced"
+	else
+		control missed "$(runc --version | head -n 1): $(tail -n 1 "$W/err")"
+	fi
+}
+
+container_controls() {
+	row C3 check "${what[C3]}"
+	seen=$(unshare -mpf --mount-proc sh -c 'mkdir -p "$1/proc" && mount --bind /proc "$1/proc" &&
+		exec chroot "$1" sh -c "cd /proc/self/fd/9 && cat hello"' sh "$SMALL" 9<"$victim")
+	is "C3: the control's probe" "$seen" secret
+	control_if $? 'chroot: descriptor 9 leads to the host'
+	runc_dev
+	row C6 check "${what[C6]}"
+	evil_root proc "$victim"
+	watched unshare -m sh -c 'mount -t tmpfs none "$1/proc" && [ ! -e "$2/hello" ]' sh "$W/evil" "$victim"
+	control_if $? 'mount(8) onto ROOT/proc: the mount is on the victim'
+	row C9 check "${what[C9]}"
+	evil_root w "$victim"
+	watched mkdir -p "$W/evil/w/new"
+	touched
+	control_if $? 'mkdir -p ROOT/w/new: made in the victim'
+	row C14 check "${what[C14]}"
+	passwd_with '1000:x:0:0::/root:/bin/sh'
+	[ "$(chroot --userspec=1000 "$W/evil" id -u)" = 0 ]
+	control_if $? 'chroot --userspec=1000: uid 0'
+	row C15 check "${what[C15]}"
+	rm "$W/evil/etc/passwd"
+	mkfifo "$W/evil/etc/passwd"
+	$PYTHON "$SRC/tests/run/box.py" 2 64 chroot --userspec=daemon "$W/evil" sleep 100 >/dev/null 2>&1
+	[ $? = 240 ]
+	control_if $? 'chroot --userspec=daemon: hangs on a FIFO'
+	row C22 check "${what[C22]}"
+	[ "$(DUET_SECRET=s3cr3t chroot "$SMALL" env | grep -c s3cr3t)" = 1 ]
+	control_if $? 'chroot: the whole environment'
+}
+
+# The oracle itself: what is written outside is seen, whoever writes it; what is not, is not.
+oracle() {
+	row INTACT check 'the host is intact: nothing outside of store, project and runtime folders'
+	if ! watch_start; then
+		row_left_out 'no mount namespace with an overlay can be had here'
+		control none 'without it only the victim is watched'
+		return
+	fi
+	is 'the oracle: nothing was written' "$(outside)" ''
+	watched sh -c 'echo x >/etc/duet-control; rm -r /usr/share/doc/libc6; mkdir /dev/duet-control'
+	has 'the oracle: a file that is made' "$(outside)" /etc/duet-control
+	has 'the oracle: a folder that is removed' "$(outside)" /usr/share/doc/libc6
+	has 'the oracle: a folder in /dev' "$(outside)" /dev/duet-control
+	is 'the oracle: the host has none of it' "$(ls -d /etc/duet-control /dev/duet-control 2>/dev/null)" ''
+	control_if $? 'a run that writes to /etc and /dev, and removes from /usr'
+	watch_stop
+	watch_start
+}
+
+make_victim() {
+	mkdir -p "$victim/sub"
+	echo secret >"$victim/hello"
+	echo secret >"$victim/ptmx"
+	chmod 640 "$victim/hello"
+	chmod 1755 "$victim/sub"
+	# root and users alike could write there: it is our checks that keep them off
+	chmod 777 "$victim"
+	touch -d @1700000000 "$victim"
+}
+
+declare -A what=(
+	[T1]='an entry named . or / replaces the root'
+	[T2]='.., /.. and absolute names'
+	[T3]='a symbolic link, then a write through it'
+	[T4]='hard links to outside, absolute, to the working folder'
+	[T5]='a hard link to a symbolic link, then a write by its name'
+	[T6]='mode and owner of a path that became a link'
+	[T7]='what is set at the end follows a link made later'
+	[T9]='device nodes, and the one that is a whiteout'
+	[T11]='overlay attributes in a layer'
+	[T12]='malformed whiteouts'
+	[T13]='names that a layer cannot say'
+	[T16]='headers that lie'
+	[T17]='bombs'
+	[T18]='two archives in one, data behind the end'
+	[C3]='a descriptor of the host as workdir'
+	[C6]='/proc and /sys are links; mounts over them'
+	[C7]='/dev is a link to a folder of the host'
+	[C9]='workdir and mounts through a link'
+	[C14]='user strings'
+	[C15]='passwd and group as traps'
+	[C22]='the environment of the host'
+	[C28]='names with / and ..'
+)
+make_victim
 for who in $(all_users); do
 	case $who in
 	many | one) make_user $who ;;
 	esac
+done
+oracle
+row
+untouched=$(victim_state)
+for who in $(all_users); do
 	P=$W/project-$who
 	store=$W/store-$who
 	mkdir -p "$P" "$store"
@@ -310,7 +528,15 @@ for who in $(all_users); do
 		environment_and_names; do
 		$part
 	done
+	row C28 check "${what[C28]}"
+	control none "a rule of duet's own language: nobody else reads its names"
+	row
 	no_leftovers "$who" "$store"
 done
-controls
+who=$(all_users | head -n 1)
+archive_controls
+overlay_controls
+if [ "$who" = root ]; then
+	container_controls
+fi
 finish

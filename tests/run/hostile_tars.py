@@ -1,9 +1,10 @@
 """Archives as nobody should make them, one file a case, written header by header.
 
-    hostile_tars.py OUT VICTIM      writes OUT/NAME and OUT/cases: lines of NAME, VERDICT, SHOWN
+    hostile_tars.py OUT VICTIM NEAR     writes OUT/NAME and OUT/cases: lines of NAME, VERDICT, SHOWN
 
 VERDICT: `refuse` (exit code 1, one message that has SHOWN in it, nothing left), `take` (exit code 0)
-or `any` of the two. VICTIM is a folder outside of everything, with a file `hello` in it.
+or `any` of the two. VICTIM is a folder outside of everything, with a file `hello` in it. NEAR is the
+one in which the archives are unpacked, with `cwdsecret`: on the store's mount, for hard links.
 """
 import gzip
 import os
@@ -142,7 +143,7 @@ class Cases:
         self.add(name + ".tar", b"".join(parts) + END, "take")
 
 
-def outside(cases, victim):
+def outside(cases, victim, near):
     """T1 to T7: names, links and metadata that would reach out."""
     up = b"../" * 40
     hello = victim + b"/hello"
@@ -166,6 +167,9 @@ def outside(cases, victim):
     cases.refuse("t4-up", "h", hardlink(b"h", b"../victim/hello"))
     cases.refuse("t4-absolute", "h", hardlink(b"h", hello))
     cases.refuse("t4-cwd", "h", hardlink(b"h", b"cwdsecret"))
+    cases.refuse("t4-near", "h", hardlink(b"h", near + b"/cwdsecret"))
+    cases.refuse("t4-near-up", "h", hardlink(b"h", up + near[1:] + b"/cwdsecret"))
+    cases.any("t4-near-through", symlink(b"l", near), hardlink(b"h", b"l/cwdsecret"))
     cases.refuse("t4-proc", "h", hardlink(b"h", b"/proc/self/cwd/cwdsecret"))
     cases.any("t4-through", symlink(b"l", victim), hardlink(b"h", b"l/hello"))
     cases.any("t4-folder", folder(b"d"), hardlink(b"h", b"d"))
@@ -274,7 +278,7 @@ def seams(cases):
 def main():
     cases = Cases(sys.argv[1])
     victim = os.fsencode(sys.argv[2])
-    outside(cases, victim)
+    outside(cases, victim, os.fsencode(sys.argv[3]))
     overlays(cases)
     broken(cases)
     bombs(cases)

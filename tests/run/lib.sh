@@ -12,6 +12,8 @@
 #	ok / not_ok	count; finish prints the sum and exits
 #	tree_state	one line for everything below a folder; see state.py
 #	no_leftovers	tmp/ of a store is empty, and no process of this test's duet is left
+#	row ID TIER WHAT	a row of the table of threats begins; see "rows" below
+#	watch_start	from here on `as` and `watched` run where writes outside of $W are seen
 
 set -u
 BUILD=$(pwd)
@@ -31,6 +33,7 @@ clean_up_more() {
 
 clean_up() {
 	clean_up_more
+	watch_stop
 	for user in $made_users; do
 		userdel "$user" 2>/dev/null
 		sed -i "/^$user:/d" /etc/subuid /etc/subgid 2>/dev/null
@@ -53,16 +56,79 @@ done
 
 skip() {
 	echo "$*"
+	rows_write "$*"
 	exit 77
+}
+
+# ---- rows ----------------------------------------------------------------------------------------
+# A row of the table of threats (tests/run/security.sh prints it): all that is counted behind `row ID`
+# belongs to it, and one `row_control` says what the same attempt does to a tool without the defence.
+
+declare -A row_tier row_what row_good row_bad row_left row_control row_why
+row=
+
+# row ID check|soak WHAT; row alone: what follows belongs to none
+row() {
+	row=${1-}
+	[ -n "$row" ] || return 0
+	row_tier[$row]=$2
+	row_what[$row]=$3
+}
+
+# row_left_out WHY: this machine cannot; a WHY of `pending: ...`: duet cannot yet
+row_left_out() {
+	row_left[$row]=$*
+}
+
+# control RESULT WHY: tripped, missed (then the row fails), or none with the reason why there is none
+control() {
+	case ${row_control[$row]-}:$1 in
+	missed:* | tripped:none) return ;;
+	esac
+	row_control[$row]=$1
+	row_why[$row]=$(echo "$2" | tr '\n\t' '  ')
+	[ "$1" != missed ] || not_ok "$row: the control did not trip: $2"
+}
+
+# control_if CONDITION-RESULT WHY: `control_if $? WHY` behind the command that has to succeed
+control_if() {
+	if [ "$1" = 0 ]; then
+		control tripped "$2"
+	else
+		control missed "$2"
+	fi
+}
+
+# One line a row: ID, tier, result, control, why, what. A script that ends without has no rows.
+rows_write() {
+	rows=${DUET_ROWS:-$BUILD/rows}
+	mkdir -p "$rows"
+	for row in "${!row_what[@]}"; do
+		if [ "${row_bad[$row]-0}" -gt 0 ]; then
+			result="FAILED ${row_bad[$row]} of $((${row_good[$row]-0} + ${row_bad[$row]}))"
+		elif [ -n "${row_left[$row]-}" ] || [ $# -gt 0 ]; then
+			result="left out: ${row_left[$row]-$*}"
+			case $result in
+			*' pending: '*) result=pending ;;
+			esac
+		else
+			result="ok ${row_good[$row]-0}"
+		fi
+		printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$row" "${row_tier[$row]}" "$result" \
+			"${row_control[$row]-missing}" "${row_why[$row]-}" "${row_what[$row]}"
+	done >"$rows/$(basename "$0" .sh)"
+	row=
 }
 
 ok() {
 	passed=$((passed + 1))
+	[ -z "$row" ] || row_good[$row]=$((${row_good[$row]-0} + 1))
 	[ -z "${VERBOSE_TESTS-}" ] || echo "ok: $*"
 }
 
 not_ok() {
 	failed=$((failed + 1))
+	[ -z "$row" ] || row_bad[$row]=$((${row_bad[$row]-0} + 1))
 	echo "FAILED: $*"
 }
 
@@ -94,6 +160,7 @@ $3
 }
 
 finish() {
+	rows_write
 	echo "$passed passed, $failed failed"
 	[ $failed = 0 ]
 	exit
@@ -236,12 +303,60 @@ all_users() {
 	command -v useradd >/dev/null && echo one
 }
 
+# ---- the host stays intact -----------------------------------------------------------------------
+# A mount namespace whose / is an overlay over the host's, and so are the other places where things
+# are written: what is written outside of $W, by whomever, is found in the overlays' upper folders and
+# not on the host. /proc and /sys are the host's own. What the host changes meanwhile (users that are
+# made) may or may not be seen inside. Shown to bite by the row INTACT of hostile.sh.
+
+WATCH=	# the process that holds it
+watch_dir=$W/watch
+
+# 1 where it cannot be had
+watch_start() {
+	[ "$(id -u)" = 0 ] && mkdir -p "$watch_dir" && mount -t tmpfs watch "$watch_dir" || return 1
+	rm -f "$W/watch.ready"
+	unshare -m bash "$SRC/tests/run/watch.sh" "$W" "$watch_dir" >"$W/watch.log" 2>&1 &
+	WATCH=$!
+	while ! [ -e "$W/watch.ready" ]; do
+		kill -0 $WATCH 2>/dev/null || {
+			cat "$W/watch.log"
+			watch_stop
+			return 1
+		}
+		sleep 0.02
+	done
+}
+
+watch_stop() {
+	if [ -n "$WATCH" ]; then
+		kill $WATCH 2>/dev/null
+		wait $WATCH 2>/dev/null
+		umount -l "$watch_dir" 2>/dev/null
+	fi
+	WATCH=
+}
+
+# What was written outside since watch_start, one path a line.
+outside() {
+	[ -z "$WATCH" ] || find "$watch_dir" -mindepth 2 -path "$watch_dir/*.upper/*" |
+		sed "s,^$watch_dir/root\.upper,,; s,^$watch_dir/\([^/]*\)\.upper,/\1,"
+}
+
+watched() {
+	if [ -n "$WATCH" ]; then
+		PYTHONDONTWRITEBYTECODE=1 nsenter --mount="/proc/$WATCH/ns/mnt" --wdns="$PWD" "$@"
+	else
+		"$@"
+	fi
+}
+
 as() {
 	as_user=$1
 	shift
 	case $as_user in
-	root | self) "$@" ;;
-	*) setpriv --reuid "duet-$as_user-$$" --regid "duet-$as_user-$$" --clear-groups \
+	root | self) watched "$@" ;;
+	*) watched setpriv --reuid "duet-$as_user-$$" --regid "duet-$as_user-$$" --clear-groups \
 		env HOME="$W/home-$as_user" "$@" ;;
 	esac
 }

@@ -70,6 +70,7 @@ START_TEST(test_escape)
 		{ "\xc0\xaf", "\\xc0\\xaf" },		/* overlong */
 		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },	/* a surrogate */
 		{ "\x7f", "\\x7f" },
+		{ "\xe2\x81\xa0", "\\u{2060}" },	/* a word joiner: nothing to be seen */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -80,9 +81,30 @@ START_TEST(test_escape)
 	_cleanup_free_ char *cut = str_escape("0123456789", 4);
 
 	ck_assert_str_eq(cut, "01234...");
-	_cleanup_free_ char *whole = str_printable("a\\x1b \033[m\nb\tc\xc2\x9b\xff");
+}
+END_TEST
 
-	ck_assert_str_eq(whole, "a\\x1b \\x1b[m\nb\\x09c\\u{009b}\\xff");
+START_TEST(test_visible)
+{
+	static const struct {
+		const char *in;
+		unsigned int flags;
+		const char *out;
+	} rows[] = {
+		{ "caf\xc3\xa9 \\x1b", 0, "caf\xc3\xa9 \\x1b" },	/* escaped before: stays */
+		{ "\033[2J\r\n", 0, "\\x1b[2J\\x0d\\x0a" },
+		{ "\033[2J\r\n", STR_LINES, "\\x1b[2J\\x0d\n" },
+		{ "\x9b\xc2\x9b", 0, "\\x9b\\u{009b}" },
+		{ "\x7f\xe2\x80\xae\n", STR_LINES | STR_JSON, "\\u007f\\u202e\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *got = str_visible(rows[i].in, rows[i].flags);
+		_cleanup_free_ char *again = str_visible(got, rows[i].flags);
+
+		ck_assert_str_eq(got, rows[i].out);
+		ck_assert_str_eq(again, rows[i].out);
+	}
 }
 END_TEST
 
@@ -269,6 +291,7 @@ int main(void)
 	tcase_add_test(tcase, test_err);
 	tcase_add_test(tcase, test_strv);
 	tcase_add_test(tcase, test_escape);
+	tcase_add_test(tcase, test_visible);
 	tcase_add_test(tcase, test_nearest);
 	tcase_add_test(tcase, test_numbers);
 	tcase_add_test(tcase, test_sizes);
