@@ -307,8 +307,11 @@ static int read_file(void *data, const char *path, size_t max, struct bytes *ret
 		if (!str_has_prefix(file->path, deb->prefix) ||
 		    strcmp(file->path + strlen(deb->prefix), path))
 			continue;
-		if (file->bytes.size > max)
-			return err_set(err, ERR_KERNEL, "%s has more than %zu bytes", path, max);
+		if (file->bytes.size > max) {
+			_cleanup_free_ char *safe = str_escape(path, KERNEL_PATH_SHOWN);
+
+			return err_set(err, ERR_KERNEL, "%s has more than %zu bytes", safe, max);
+		}
 		*ret = (struct bytes){ .data = file->bytes.data, .size = file->bytes.size };
 		return 1;
 	}

@@ -32,6 +32,7 @@
 #define LIST_PATH "main/binary-amd64/Packages.xz"
 #define STANZAS_BYTES_MAX (4u << 20)
 #define NAME_BYTES_MAX 200
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyz0123456789+-."	/* Debian Policy, 5.6.1 */
 
 /* What a mirror lists of one suite: the kernels' stanzas. */
 struct suite {
@@ -169,26 +170,37 @@ int debian_find_package(const char *list, size_t size, const char *name, const c
 	return 1;
 }
 
+/* " (= VERSION)" behind a name: NULL where there is none; false where it is no version. */
+static bool parse_equals(const char *is, const char *end, char **ret)
+{
+	is += strspn(is, " (");
+	*ret = NULL;
+	if (is >= end || *is != '=')
+		return true;
+	is += 1 + strspn(is + 1, " ");
+	*ret = xstrndup(is, strcspn(is, " )"));
+	if (version_is_valid(*ret))
+		return true;
+	free(*ret);
+	*ret = NULL;
+	return false;
+}
+
 bool debian_parse_depends(const char *depends, char **ret_name, char **ret_version)
 {
 	while (*depends) {
+		_cleanup_free_ char *name = NULL;
 		size_t whole, length;
-		const char *is;
 
 		depends += strspn(depends, " \t\n,");
 		whole = strcspn(depends, ",");
 		length = strcspn(depends, " \t\n,(|");
+		name = xstrndup(depends, length);
 		if (length > strlen(PREFIX) + strlen(SUFFIX) && length <= NAME_BYTES_MAX &&
-		    !memchr(depends, '|', whole) && !strncmp(depends, PREFIX, strlen(PREFIX)) &&
-		    !strncmp(depends + length - strlen(SUFFIX), SUFFIX, strlen(SUFFIX))) {
-			*ret_name = xstrndup(depends, length);
-			is = depends + length;
-			is += strspn(is, " (");
-			*ret_version = NULL;
-			if (is < depends + whole && *is == '=') {
-				is += 1 + strspn(is + 1, " ");
-				*ret_version = xstrndup(is, strcspn(is, " )"));
-			}
+		    !memchr(depends, '|', whole) && str_has_prefix(name, PREFIX) &&
+		    str_has_suffix(name, SUFFIX) && name[strspn(name, NAME_CHARACTERS)] == '\0' &&
+		    parse_equals(depends + length, depends + whole, ret_version)) {
+			*ret_name = TAKE_PTR(name);
 			return true;
 		}
 		depends += whole;

@@ -40,6 +40,7 @@ static int read_path(struct disks *disks, const char *path, size_t max, struct b
 	int found = view_find(disks->layers, disks->count, path, true, entry, err);
 	const struct erofs_inode *inode = &entry->node.inode;
 	_cleanup_free_ uint8_t *content = NULL;
+	_cleanup_free_ char *safe = str_escape(path, KERNEL_PATH_SHOWN);
 	ssize_t got;
 
 	if (found != 1)
@@ -47,11 +48,11 @@ static int read_path(struct disks *disks, const char *path, size_t max, struct b
 	if (!S_ISREG(entry->node.mode))
 		return 0;
 	if (inode->size > max)
-		return err_set(err, ERR_KERNEL, "%s has more than %zu bytes", path, max);
+		return err_set(err, ERR_KERNEL, "%s has more than %zu bytes", safe, max);
 	content = xmalloc(inode->size + 1);
 	got = erofs_read(disks->erofs[entry->layer], inode, content, inode->size, 0, err);
 	if (got < 0)
-		return err_wrap(err, "read %s", path);
+		return err_wrap(err, "read %s", safe);
 	*ret = (struct bytes){ .data = content, .size = (size_t)got, .heap = content };
 	content = NULL;
 	return 1;
@@ -220,9 +221,12 @@ static int walk_entry(void *data, const char *name, uint64_t nid, struct err *er
 static int walk_folder(const struct walk *walk, const struct erofs_inode *folder,
 		       struct err *err)
 {
-	if (walk->depth > KERNEL_DEPTH_MAX)
-		return err_set(err, ERR_KERNEL, "%s: more than %d folders deep", walk->path,
+	if (walk->depth > KERNEL_DEPTH_MAX) {
+		_cleanup_free_ char *safe = str_escape(walk->path, KERNEL_PATH_SHOWN);
+
+		return err_set(err, ERR_KERNEL, "%s: more than %d folders deep", safe,
 			       KERNEL_DEPTH_MAX);
+	}
 	return erofs_each(walk->disks->erofs[walk->layer], folder, walk_entry, (void *)walk, err);
 }
 

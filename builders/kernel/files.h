@@ -8,6 +8,8 @@
 #include "builders/kernel/bytes.h"
 #include "core/err.h"
 
+#define KERNEL_PATH_SHOWN 200	/* bytes of a path in a message, where it is escaped */
+
 struct kernel_files_ops {
 	/* Calls `take` for every regular file, in any order; stops when it gives not 0. */
 	int (*each)(void *data, int (*take)(void *to, const char *path, struct err *err), void *to,

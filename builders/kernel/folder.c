@@ -9,6 +9,7 @@
 #include "builders/kernel/take.h"
 #include "core/fs.h"
 #include "core/mem.h"
+#include "core/str.h"
 
 struct walk {
 	int (*take)(void *to, const char *path, struct err *err);
@@ -40,19 +41,21 @@ static int walk_entry(struct walk *walk, int dir, const char *path, const struct
 /* Takes `dir` over. */
 static int walk_folder(struct walk *walk, int dir, const char *path, unsigned int depth)
 {
+	_cleanup_free_ char *safe = str_escape(path, KERNEL_PATH_SHOWN);
 	struct dirent *entry;
 	int result = 0;
 	DIR *stream;
 
 	if (depth > KERNEL_DEPTH_MAX) {
 		close(dir);
-		return err_set(walk->err, ERR_KERNEL, "%s: more than %d folders deep", path,
+		return err_set(walk->err, ERR_KERNEL, "%s: more than %d folders deep", safe,
 			       KERNEL_DEPTH_MAX);
 	}
 	stream = fdopendir(dir);
 	if (!stream) {
+		err_sys(walk->err, errno, "read the folder %s", safe);
 		close(dir);
-		return err_sys(walk->err, errno, "read the folder %s", path);
+		return -1;
 	}
 	while (result == 0 && (entry = readdir(stream)))
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
@@ -76,11 +79,12 @@ static int each(void *data, int (*take)(void *to, const char *path, struct err *
 static int read_file(void *data, const char *path, size_t max, struct bytes *ret, struct err *err)
 {
 	const struct folder_files *files = data;
+	_cleanup_free_ char *safe = str_escape(path, KERNEL_PATH_SHOWN);
 	_cleanup_close_ int fd = fs_open_no_links(files->dir, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 
 	if (fd < 0)
-		return errno == ENOENT || errno == ELOOP ? 0 : err_sys(err, errno, "open %s", path);
-	return bytes_map(fd, max, ret, err) < 0 ? err_wrap(err, "%s", path) : 1;
+		return errno == ENOENT || errno == ELOOP ? 0 : err_sys(err, errno, "open %s", safe);
+	return bytes_map(fd, max, ret, err) < 0 ? err_wrap(err, "%s", safe) : 1;
 }
 
 const struct kernel_files_ops folder_files_ops = { each, read_file };

@@ -22,6 +22,8 @@
 
 #define DEPTH_MAX 64	/* modules that each depend on the next one */
 #define MATCHES_MAX 64	/* modules of one alias */
+#define STEPS_MAX 4000000u	/* aliases that are compared; WANT_STEPS for each module gone after */
+#define WANT_STEPS 64u
 
 /* One feature's modules in load order. */
 struct wanted {
@@ -72,18 +74,34 @@ static int want_named(struct table *table, struct closure *closure, const struct
 		      const char *name, bool optional, unsigned int depth)
 {
 	struct module *module = table_find(table, name);
+	_cleanup_free_ char *safe = NULL;
 
 	if (module)
 		return want(table, closure, module, optional, depth + 1);
 	if (table_has_built_in(table, name))
 		return 0;
+	safe = str_escape(name, KERNEL_PATH_SHOWN);
 	return err_set(table->err, ERR_KERNEL, "module %s needs %s, which is not there", by->name,
-		       name);
+		       safe);
+}
+
+/*
+ * Modules that name each other are gone after again and again: what fails by way of a softdep is tried
+ * anew wherever it is named, which in a made-up tree is never over.
+ */
+static int take_steps(struct table *table, size_t count)
+{
+	if (count > STEPS_MAX - table->steps) {
+		table->steps = STEPS_MAX;
+		return err_set(table->err, ERR_KERNEL, "its modules need each other without end");
+	}
+	table->steps += count;
+	return 0;
 }
 
 /* What a softdep names may be missing, with all that it needs: then it is left out. */
-static void want_softly(struct table *table, struct closure *closure, struct module *module,
-			unsigned int depth)
+static int want_softly(struct table *table, struct closure *closure, struct module *module,
+		       unsigned int depth)
 {
 	_cleanup_(err_done) struct err ignored = { 0 };
 	struct err *err = table->err;
@@ -93,6 +111,7 @@ static void want_softly(struct table *table, struct closure *closure, struct mod
 	if (want(table, closure, module, true, depth + 1) < 0)
 		closure->count = count;
 	table->err = err;
+	return take_steps(table, 1);
 }
 
 static int by_place(const void *a, const void *b)
@@ -108,13 +127,11 @@ static int want_before(struct table *table, struct closure *closure, const char 
 	struct module *module = table_find(table, name), *matches[MATCHES_MAX];
 	size_t count = 0;
 
-	if (module) {
-		want_softly(table, closure, module, depth);
-		return 0;
-	}
+	if (module)
+		return want_softly(table, closure, module, depth);
 	if (table_has_built_in(table, name))
 		return 0;
-	if (table_know_aliases(table) < 0)
+	if (table_know_aliases(table) < 0 || take_steps(table, table->alias_names.count) < 0)
 		return -1;
 	for (size_t i = 0; i < table->alias_names.count && count < MATCHES_MAX; i++) {
 		if (fnmatch(table->alias_names.items[i], name, 0))
@@ -126,7 +143,8 @@ static int want_before(struct table *table, struct closure *closure, const char 
 	/* by name: the same whether the aliases came from a list or from the modules */
 	qsort(matches, count, sizeof(matches[0]), by_place);
 	for (size_t i = 0; i < count; i++)
-		want_softly(table, closure, matches[i], depth);
+		if (want_softly(table, closure, matches[i], depth) < 0)
+			return -1;
 	return 0;
 }
 
@@ -157,6 +175,9 @@ static int want(struct table *table, struct closure *closure, struct module *mod
 			       DEPTH_MAX);
 	if (there && (optional || !there->optional))
 		return 0;
+	/* what it costs to look whether it is there grows with what is */
+	if (take_steps(table, WANT_STEPS + closure->count) < 0)
+		return -1;
 	if (table_know(table, module) < 0 ||
 	    want_all_of(table, closure, module, optional, depth) < 0)
 		return -1;

@@ -22,6 +22,7 @@ struct table {
 	struct strv built_in;
 	bool aliases_known;
 	struct strv alias_names, alias_modules;	/* side by side */
+	size_t steps;	/* of modules.c, which bounds them */
 	struct err *err;
 };
 

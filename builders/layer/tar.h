@@ -27,6 +27,7 @@ struct tar_xattr {
 };
 
 #define TAR_XATTRS_MAX 128	/* of one entry; those that are kept */
+#define ATTRIBUTE_SHOWN 40	/* bytes of an attribute's name in a message */
 
 struct tar_entry {
 	const char *path;	/* borrowed until the next entry, as it stands in the archive */

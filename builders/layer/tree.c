@@ -11,6 +11,7 @@
 
 #include "core/fs.h"
 #include "core/mem.h"
+#include "core/str.h"
 
 int tree_init(struct tree *tree, int root, bool single_uid, struct err *err)
 {
@@ -73,8 +74,12 @@ static int set_xattrs(const struct tree *tree, int fd, const struct tar_entry *e
 		/* the ids in an ACL can not be had either */
 		if (tree->single_uid && !strncmp(xattr->name, "system.", 7))
 			continue;
-		if (fsetxattr(fd, xattr->name, xattr->value, xattr->size, 0) < 0)
-			return err_sys(err, errno, "set its attribute %.40s", xattr->name);
+		if (fsetxattr(fd, xattr->name, xattr->value, xattr->size, 0) < 0) {
+			int error = errno;
+			_cleanup_free_ char *safe = str_escape(xattr->name, ATTRIBUTE_SHOWN);
+
+			return err_sys(err, error, "set its attribute %s", safe);
+		}
 	}
 	return 0;
 }

@@ -303,9 +303,12 @@ static void answer_failure(struct init *init, unsigned int number, struct failur
 
 	if (session->in.fd >= 0)
 		close(session->in.fd);
-	for (int i = 1; i < PROTO_STREAMS; i++)
+	session->in.fd = -1;
+	for (int i = 1; i < PROTO_STREAMS; i++) {
 		if (session->out[i].fd >= 0)
 			close(session->out[i].fd);
+		session->out[i].fd = -1;	/* RESIZE may still come */
+	}
 	session->state = SESSION_FREE;
 	channel_queue(init, PROTO_FAILED, number, 0, failure, length);
 }

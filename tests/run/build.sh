@@ -238,6 +238,7 @@ low'
 	over '    - archive: ./low.tar' '    - archive: ./high.tar'
 	is "$who: a whiteout hides a file" "$(run sh -c 'cat /etc/gone 2>/dev/null; ls -A /etc')" 'group
 hosts
+machine-id
 passwd'
 	is "$who: an opaque folder hides all below" "$(run sh -c 'ls -A /opt/d; cat /opt/stays')" 'high
 low'

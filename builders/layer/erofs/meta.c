@@ -10,6 +10,7 @@
 #include "builders/layer/layer.h"
 #include "core/erofs_format.h"
 #include "core/mem.h"
+#include "core/str.h"
 
 #define ACCESS "system.posix_acl_access"
 #define DEFAULT "system.posix_acl_default"
@@ -65,7 +66,9 @@ static int set_acl(struct meta *meta, const char *name, const struct acl *acl, s
 
 static int refuse(struct err *err, int error, const char *name)
 {
-	return err_sys(err, error, "set its attribute %.40s", name);
+	_cleanup_free_ char *safe = str_escape(name, ATTRIBUTE_SHOWN);
+
+	return err_sys(err, error, "set its attribute %s", safe);
 }
 
 /* chmod: an access ACL that says more than the mode follows it. */
@@ -181,9 +184,11 @@ int meta_one_xattr(const struct tar_xattr *xattr, struct str *out, struct err *e
 		disk.prefix = i;
 		skip = strlen(prefix);
 	}
-	if (skip == 0 || strlen(xattr->name + skip) > UINT8_MAX || xattr->size > UINT16_MAX)
-		return err_set(err, ERR_LAYER, "an attribute that EROFS cannot hold: %.40s",
-			       xattr->name);
+	if (skip == 0 || strlen(xattr->name + skip) > UINT8_MAX || xattr->size > UINT16_MAX) {
+		_cleanup_free_ char *safe = str_escape(xattr->name, ATTRIBUTE_SHOWN);
+
+		return err_set(err, ERR_LAYER, "an attribute that EROFS cannot hold: %s", safe);
+	}
 	disk.name_size = (uint8_t)strlen(xattr->name + skip);
 	str_addn(out, (const char *)&disk, sizeof(disk));
 	str_addn(out, xattr->name + skip, disk.name_size);

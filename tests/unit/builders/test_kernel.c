@@ -368,6 +368,10 @@ static const struct {
 	{ "linux-image-6-cloud-amd64 | x", NULL, NULL },
 	{ "linux-image-cloud-amd64", NULL, NULL },
 	{ "linux-image-6-cloud-amd64x", NULL, NULL },
+	{ "linux-image-6\033[31m-cloud-amd64", NULL, NULL },
+	{ "linux-image-6-cloud-amd64 (= 1\033[31m)", NULL, NULL },
+	{ "linux-image-6-cloud-amd64 (= ), linux-image-7-cloud-amd64", "linux-image-7-cloud-amd64",
+	  NULL },
 	{ "", NULL, NULL },
 	{ ",,,", NULL, NULL },
 };
