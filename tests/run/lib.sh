@@ -64,7 +64,7 @@ skip() {
 # A row of the table of threats (tests/run/security.sh prints it): all that is counted behind `row ID`
 # belongs to it, and one `row_control` says what the same attempt does to a tool without the defence.
 
-declare -A row_tier row_what row_good row_bad row_left row_control row_why
+declare -A row_tier=() row_what=() row_good=() row_bad=() row_left=() row_control=() row_why=()
 row=
 
 # row ID check|soak WHAT; row alone: what follows belongs to none
@@ -101,6 +101,7 @@ control_if() {
 
 # One line a row: ID, tier, result, control, why, what. A script that ends without has no rows.
 rows_write() {
+	[ "${#row_what[@]}" -gt 0 ] || return 0
 	rows=${DUET_ROWS:-$BUILD/rows}
 	mkdir -p "$rows"
 	for row in "${!row_what[@]}"; do

@@ -81,6 +81,9 @@ START_TEST(test_escape)
 	_cleanup_free_ char *cut = str_escape("0123456789", 4);
 
 	ck_assert_str_eq(cut, "01234...");
+	_cleanup_free_ char *whole = str_visible("a\\x1b \033[m\nb\tc\xc2\x9b\xff", STR_LINES);
+
+	ck_assert_str_eq(whole, "a\\x1b \\x1b[m\nb\\x09c\\u{009b}\\xff");
 }
 END_TEST
 
