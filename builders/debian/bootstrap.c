@@ -79,8 +79,11 @@ void bootstrap_argv(const struct bootstrap *bootstrap, bool single_uid, struct s
 	strv_addf(&argv, "--setup-hook=mkdir -p \"$1/var/cache/apt/archives\" " ARCHIVES "/partial && "
 		  "bash -c 'tar -C " ARCHIVES " -xf - <&%d 2>/dev/null || true' && "
 		  "mount -o bind " ARCHIVES " \"$1/var/cache/apt/archives\"", FD_BEFORE);
+	/* the list is of what is installed: others may be there from another root of the suite */
 	strv_addf(&argv, "--customize-hook=umount \"$1/var/cache/apt/archives\" && bash -c '"
-		  "cd " ARCHIVES " && sha256sum -- *.deb >&%d && %s -- *.deb >&%d'",
+		  "set -o pipefail; cd " ARCHIVES " && dpkg-query --admindir=\"$1/var/lib/dpkg\" -W "
+		  "-f \"\\${Package}_\\${Version}_\\${Architecture}.deb\\n\" | sed s/:/%%3a/g | "
+		  "xargs sha256sum -- >&%d && %s -- *.deb >&%d' - \"$1\"",
 		  FD_LIST, TAR, FD_PACKAGES);
 	strv_add(&argv, source->suite);
 	strv_add(&argv, "-");

@@ -31,6 +31,12 @@ static int flush(struct packer *packer, bool end)
 	if (packer->plain_bytes > LAYER_BYTES_MAX)
 		return err_set(packer->err, ERR_LAYER_LIMIT, "a layer of more than %llu bytes",
 			       (unsigned long long)LAYER_BYTES_MAX);
+	/* a tiny archive can say that it holds a terabyte of nothing; unpacking would refuse it then */
+	if (packer->plain_bytes > LAYER_RATIO_FROM &&
+	    packer->plain_bytes / LAYER_RATIO_MAX > packer->blob_bytes)
+		return err_set(packer->err, ERR_LAYER_LIMIT,
+			       "a layer of more than %u times the size of what is stored",
+			       LAYER_RATIO_MAX);
 	if (zstd_pack(packer->zstd, packer->buffer, size, end, sink, packer) == 0)
 		return 0;
 	return packer->err->code ? -1 : err_set(packer->err, ERR_LAYER, "pack with zstd");

@@ -18,17 +18,14 @@ clean_up_more() {
 	[ -z "${server-}" ] || kill "$server" 2>/dev/null
 }
 
-# serve LOG [CUT]: the mirror on loopback, as $mirror
-serve() {
-	[ -z "${server-}" ] || kill "$server" 2>/dev/null
-	$PYTHON "$SRC/tests/run/mirror.py" "$upstream" "$@" >"$W/port" 2>"$W/mirror.log" &
-	server=$!
-	for _ in $(seq 100); do
-		[ -s "$W/port" ] && break
-		sleep 0.1
-	done
-	mirror=http://127.0.0.1:$(cat "$W/port")/debian
-}
+# the mirror on loopback, as $mirror
+$PYTHON "$SRC/tests/run/mirror.py" "$upstream" "$W/asked" "$W/cut" >"$W/port" 2>"$W/mirror.log" &
+server=$!
+for _ in $(seq 100); do
+	[ -s "$W/port" ] && break
+	sleep 0.1
+done
+mirror=http://127.0.0.1:$(cat "$W/port")/debian
 
 # spec NAME FROM
 spec() {
@@ -36,23 +33,21 @@ spec() {
 }
 
 fetched() {
-	grep -c '\.deb$' "$1"
+	grep -c '\.deb$' "$W/asked"
 }
 
 store=$W/store-root
 [ "$(id -u)" = 0 ] || store=$W/store-self
 
 # the network breaks off in the middle: what had come is not fetched again
-serve "$W/cut.log" 20
+echo 20 >"$W/cut"
 spec small "debian: bookworm, mirror: \"$mirror\""
 "$DUET" build --store "$store" -C "$P" >"$W/out" 2>"$W/err"
 is 'a network that breaks off: exit code' $? 1
 has 'a network that breaks off: said so' "$(cat "$W/err")" 'duet.yaml:3:15: error[debian.failed]'
 is 'a network that breaks off: nothing is left' "$(ls -A "$store/v1/tmp")" ''
-port=${mirror##*:}
-serve "$W/first.log"
-# the same mirror by its name in the spec
-sed -i "s,:$port,:${mirror##*:}," "$P/duet.yaml"
+rm "$W/cut"
+: >"$W/asked"
 first=$("$DUET" build --store "$store" -C "$P" 2>"$W/err")
 is 'the next try' $? 0
 all=$("$DUET" run --store "$store" -C "$P" -- sh -c 'dpkg-query -f "x\n" -W | grep -c x' </dev/null 2>/dev/null)
@@ -61,29 +56,34 @@ if [ "$(id -u)" != 0 ]; then
 	again=$("$DUET" build --store "$W/store-second" -C "$P" 2>"$W/err")
 	is 'the same bytes another time' "$again" "$first"
 fi
-came=$(($(fetched "$W/first.log")))
+came=$(fetched)
 [ $came -lt "${all:-0}" ] && ok "what had come is not fetched again: $came of $all" ||
 	not_ok "$came of $all packages were fetched again"
 has 'it runs' "$("$DUET" run --store "$store" -C "$P" -- cat /etc/debian_version </dev/null 2>"$W/err")" 12.
 
 # another root of the suite: only what is new
-: >"$W/first.log"
+: >"$W/asked"
 spec more "debian: bookworm, mirror: \"$mirror\", packages: [hello]"
 "$DUET" build --store "$store" -C "$P" >/dev/null 2>"$W/err"
 is 'with a package: exit code' $? 0
-is 'with a package: only that is fetched' "$(fetched "$W/first.log")" 1
+is 'with a package: only that is fetched' "$(fetched)" 1
 has 'with a package: it is there' \
 	"$("$DUET" run --store "$store" -C "$P" -- hello </dev/null 2>"$W/err")" 'Hello, world!'
 if command -v qemu-system-x86_64 >/dev/null; then
-	: >"$W/first.log"
+	: >"$W/asked"
 	has 'the same image as a VM' \
 		"$("$DUET" run --on vm --store "$store" -C "$P" -- hello </dev/null 2>"$W/err")" 'Hello, world!'
-	is 'nothing was made anew for it' "$(fetched "$W/first.log")" 0
+	is 'nothing was made anew for it' "$(fetched)" 0
 else
 	echo 'as a VM: left out, QEMU is not installed'
 fi
+# each root has its list, of what is installed in it
 is 'the packages are listed with their digests' \
 	"$(grep -lE '^[0-9a-f]{64}  hello_[^ ]*\.deb$' "$store"/v1/blobs/sha256/*/* | wc -l)" 1
+# shellcheck disable=SC2046 # words on purpose
+is 'and all of them' \
+	"$(grep -hcE '^[0-9a-f]{64}  [^ ]*\.deb$' $(grep -lE '^[0-9a-f]{64}  base-files_' "$store"/v1/blobs/sha256/*/*) |
+	sort -n | tr '\n' ' ')" "$all $((all + 1)) "
 is_sound root root "$store"
 no_leftovers root "$store"
 

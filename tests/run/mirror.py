@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """A mirror on loopback that hands on to another one, and writes down what it was asked for.
 
-	mirror.py UPSTREAM LOG [CUT]	prints its port; from the CUT'th package on every answer breaks
-					off in its middle, as a network does
+	mirror.py UPSTREAM LOG CUT	prints its port; while there is a file CUT with a number in it,
+					every answer from that package on breaks off in its middle, as a
+					network does
 """
 import http.server
 import socketserver
@@ -12,9 +13,16 @@ import urllib.error
 import urllib.request
 
 upstream, log = sys.argv[1].rstrip("/"), open(sys.argv[2], "a", buffering=1)
-cut = int(sys.argv[3]) if len(sys.argv) > 3 else None
 lock = threading.Lock()
 packages = 0
+
+
+def cut():
+    try:
+        with open(sys.argv[3]) as file:
+            return int(file.read())
+    except OSError:
+        return 1 << 30
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -28,7 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with lock:
             log.write(self.path + "\n")
             packages += self.path.endswith(".deb")
-            broken = cut is not None and self.path.endswith(".deb") and packages >= cut
+            broken = self.path.endswith(".deb") and packages >= cut()
         path = self.path.split("/debian", 1)[1]
         request = urllib.request.Request(upstream + path)
         for name in ("Range", "If-Range", "If-Modified-Since"):
