@@ -26,6 +26,7 @@
 
 #define WORDS_MAX 4096		/* argv and env entries of one job */
 #define GROUPS_MAX 64
+#define SIGNALS 64
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* A START payload taken apart; the strings stay where they arrived. */
@@ -212,17 +213,24 @@ _Noreturn static void fail(int report, enum proto_step step, const char *what)
 	_exit(1);
 }
 
+/*
+ * exec has reset handlers; what a caller had ignored (nohup) came along, and SIGPIPE is ours. By the
+ * system call: libc keeps some numbers for itself, and a caller may have ignored those too.
+ */
+static void reset_signals(void)
+{
+	static const uint64_t by_default[4];	/* the kernel's struct sigaction: SIG_DFL, no flags */
+
+	for (int sig = 1; sig <= SIGNALS; sig++)
+		syscall(SYS_rt_sigaction, sig, by_default, NULL, SIGNALS / 8);
+}
+
 _Noreturn static void child(int report, const int ends[PROTO_STREAMS])
 {
 	sigset_t none;
 
-	/* exec has reset handlers; what a caller had ignored (nohup) came along, and SIGPIPE is ours */
-	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGCHLD, SIGTSTP,
-				       SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ };
-
 	sigemptyset(&none);
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-		signal(ignored[i], SIG_DFL);
+	reset_signals();
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (setsid() < 0)
 		fail(report, PROTO_STEP_SETUP, "start a session");

@@ -188,7 +188,8 @@ spec() {
 on() {
 	runner=$1
 	shift
-	as "$who" "$DUET" run -q --store "$store" -f "$P/duet.yaml" --on "$runner" "$@"
+	as "$who" "$DUET" run -q --store "$store" -f "$P/duet.yaml" --allow capabilities \
+		--on "$runner" "$@"
 }
 
 # verdict NAME WHAT-IS-WRONG REASON: prints the row's line
