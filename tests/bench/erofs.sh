@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # A Debian layer of about 450 MB, gzip, to an EROFS file that is on the disk, with both digests, by the
 # worker in its jail; igzip into a file as the floor, in turns; the clock stops when the file system is
 # synced. The layer is warm in the page cache. Then the worker's peak memory on a layer of 300,000

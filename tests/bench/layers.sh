@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # A Debian layer of about 450 MB, gzip, to what is run from and on the disk: duet build for a
 # container (a tree) and for a VM (an EROFS file), umoci unpack, podman load and pull, and as floors
 # igzip piped into tar and igzip into one file, in turns. Each gets a fresh journaled

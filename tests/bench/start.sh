@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # Start to exit of `true`, everything cached: duet, bubblewrap, crun, runc in turns, then podman.
 #
 #	start.sh [root | many | one]	as root (the default for root), as a user with or without

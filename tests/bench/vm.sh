@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # Start to exit of `true` in a VM without KVM, everything cached, in turns: duet from a saved state,
 # duet cold, bare QEMU with Debian's kernel and an init that restarts at once (what a boot costs at
 # the least: Debian's vmlinuz, and the vmlinux that duet boots), podman's and duet's containers.
