@@ -378,6 +378,7 @@ static pid_t world_fork(void);
 #define chmod(path, mode) text_call(path, NULL)
 #define symlink(to, path) text_call(to, path)
 #define chdir(path) text_call(path, NULL)
+#define access(path, mode) text_call(path, NULL)
 #define chroot(path) text_call(path, NULL)
 #define lstat(path, st) (text_call(path, NULL), world_stat(st))
 #define getcwd(path, size) world_cwd(path, size)
