@@ -255,9 +255,9 @@ def debians(seeds):
     seeds.texts("debian", 4, "release", [release, release.replace("2099", "2020"), release + release])
     seeds.texts("debian", 5, "date", ["Sun, 29 Nov 2026 19:58:56 UTC", "Thu, 29 Feb 2024 1:00:00 +0000"])
     seeds.texts("debian", 6, "source", [
-        "deb [arch=amd64 signed-by=/k] http://deb.debian.org/debian/ bookworm main contrib\n",
+        "deb [arch=amd64 signed-by=/k] http://mirror.example/debian/ bookworm main contrib\n",
         "# x\ndeb-src http://a/ bookworm main\ndeb http://a bookworm/updates main\n",
-        "Types: deb deb-src\nURIs: http://deb.debian.org/debian\nSuites: bookworm bookworm-updates\n"
+        "Types: deb deb-src\nURIs: http://mirror.example/debian\nSuites: bookworm bookworm-updates\n"
         "Components: main\nEnabled: yes\n"])
     seeds.texts("debian", 7, "version", ["1:1.0~rc1-1\0" "1.0-1\0" "1.0", "001\0" "1\0" "1.00", "a\0~\0"])
     good = ("[GNUPG:] GOODSIG 1 x\n[GNUPG:] VALIDSIG " + "A" * 40 + " 2026-01-01 1 0 4 0 1 8 01 B\n")
