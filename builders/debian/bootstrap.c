@@ -66,11 +66,11 @@ void bootstrap_argv(const struct bootstrap *bootstrap, bool single_uid, struct s
 	/* an instance has its own /dev */
 	strv_add(&argv, "--skip=output/dev,essential/unlink,download/empty");
 	strv_add(&argv, "--dpkgopt=force-unsafe-io");
-	/* with one id there is no group for terminals */
-	if (single_uid)
+	/* with one id there is no group for terminals, and no user for apt's sandbox */
+	if (single_uid) {
 		strv_add(&argv, "--skip=chroot/mount/dev");
-	if (single_uid)
 		strv_add(&argv, "--aptopt=APT::Sandbox::User \"root\"");
+	}
 	if (source->keyring)
 		strv_addf(&argv, "--keyring=%s", source->keyring);
 	for (size_t i = 0; i < source->packages.count; i++)

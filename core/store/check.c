@@ -279,23 +279,31 @@ static int check_tree(struct check *check, int trees, const char *key, struct st
 	return compare_tree(check, folder, tree, key, text);
 }
 
+/* Takes a damaged folder out of the way, unless it is in use; tells why either way. */
+static int take_off(struct check *check, int dir, const char *name, const char *kind,
+		    struct str *text)
+{
+	_cleanup_free_ char *shown = NULL;
+	int moved = sweep_tree(&check->sweep, dir, name, check->err);
+
+	if (moved < 0)
+		return -1;
+	if (moved == 0)
+		str_add(text, " (in use, so it stays until it is not)");
+	shown = str_escape(name, 128);
+	damaged(check, xasprintf("%s%s", kind, shown), TAKE_PTR(text->text));
+	return 0;
+}
+
 static int visit_tree(void *data, int dir, const char *name)
 {
 	struct check *check = data;
 	_cleanup_(str_done) struct str text = { 0 };
-	_cleanup_free_ char *shown = NULL;
-	int good = check_tree(check, dir, name, &text), moved;
+	int good = check_tree(check, dir, name, &text);
 
 	if (good != 0)
 		return good < 0 ? err_wrap(check->err, "check tree %.12s", name) : 0;
-	moved = sweep_tree(&check->sweep, dir, name, check->err);
-	if (moved < 0)
-		return -1;
-	if (moved == 0)
-		str_add(&text, " (in use, so it stays until it is not)");
-	shown = str_escape(name, 128);
-	damaged(check, xasprintf("tree sha256:%s", shown), TAKE_PTR(text.text));
-	return 0;
+	return take_off(check, dir, name, "tree sha256:", &text);
 }
 
 /* The digests of an item's files, as text: "image HEX". 1, 0 with *ret_text what is wrong, -1. */
@@ -375,21 +383,14 @@ static int visit_item(void *data, int dir, const char *name)
 	const struct item_visit *visit = data;
 	struct check *check = visit->check;
 	_cleanup_(str_done) struct str text = { 0 };
-	_cleanup_free_ char *shown = NULL;
-	int good = check_item(check, dir, name, visit->kind, &text), moved;
+	_cleanup_free_ char *kind = NULL;
+	int good = check_item(check, dir, name, visit->kind, &text);
 
 	if (good != 0)
 		return good < 0 ? err_wrap(check->err, "check %s %.12s",
 					   store_item_folder(visit->kind), name) : 0;
-	moved = sweep_tree(&check->sweep, dir, name, check->err);
-	if (moved < 0)
-		return -1;
-	if (moved == 0)
-		str_add(&text, " (in use, so it stays until it is not)");
-	shown = str_escape(name, 128);
-	damaged(check, xasprintf("%s %s", store_item_folder(visit->kind), shown),
-		TAKE_PTR(text.text));
-	return 0;
+	kind = xasprintf("%s ", store_item_folder(visit->kind));
+	return take_off(check, dir, name, kind, &text);
 }
 
 static int check_items(struct check *check)
