@@ -45,6 +45,13 @@ enum err_code {
 	ERR_KERNEL_NONE,	/* kernel.none: there is no kernel there */
 	ERR_DEBIAN,		/* debian.failed: mmdebstrap could not make the root */
 	ERR_ALLOW,		/* allow.missing: the spec reaches outside its project */
+	ERR_OCI,		/* oci.refused: a manifest, index or config that cannot be believed */
+	ERR_OCI_PLATFORM,	/* oci.platform: the image is not there for this platform */
+	ERR_AUTH,		/* auth.refused: the registry wants another login, or a broken store of them */
+	ERR_LAYER_LOWER,	/* layer.lower: it needs the layers below; never shown */
+	ERR_LOCK,		/* lock.differs: duet.lock says something else, or lacks an input */
+	ERR_RUN,		/* run.failed: a command of a step ended with another code than 0 */
+	ERR_REPRODUCIBLE,	/* build.differs: two builds gave different results */
 	ERR_CODE_END
 };
 

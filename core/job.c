@@ -10,8 +10,11 @@ void process_done(struct process *process)
 	strv_done(&process->command);
 	strv_done(&process->environment);
 	strv_done(&process->labels);
+	strv_done(&process->volumes);
+	strv_done(&process->exposed);
 	free(process->user);
 	free(process->workdir);
+	free(process->stop_signal);
 	*process = (struct process){ 0 };
 }
 
@@ -23,8 +26,11 @@ void process_copy(struct process *to, const struct process *from)
 	strv_copy(&copy.command, &from->command);
 	strv_copy(&copy.environment, &from->environment);
 	strv_copy(&copy.labels, &from->labels);
+	strv_copy(&copy.volumes, &from->volumes);
+	strv_copy(&copy.exposed, &from->exposed);
 	copy.user = from->user ? xstrdup(from->user) : NULL;
 	copy.workdir = from->workdir ? xstrdup(from->workdir) : NULL;
+	copy.stop_signal = from->stop_signal ? xstrdup(from->stop_signal) : NULL;
 	*to = copy;
 }
 
@@ -56,6 +62,19 @@ static void overlay_pairs(struct strv *list, const struct strv *over)
 	}
 }
 
+/* Each text of `over` that `list` lacks. */
+static void add_missing(struct strv *list, const struct strv *over)
+{
+	for (size_t i = 0; i < over->count; i++) {
+		bool there = false;
+
+		for (size_t j = 0; j < list->count; j++)
+			there |= !strcmp(list->items[j], over->items[i]);
+		if (!there)
+			strv_add(list, over->items[i]);
+	}
+}
+
 void process_overlay(struct process *base, const struct process *over)
 {
 	if (over->entrypoint.count > 0) {
@@ -66,8 +85,11 @@ void process_overlay(struct process *base, const struct process *over)
 		replace_list(&base->command, &over->command);
 	overlay_pairs(&base->environment, &over->environment);
 	overlay_pairs(&base->labels, &over->labels);
+	add_missing(&base->volumes, &over->volumes);
+	add_missing(&base->exposed, &over->exposed);
 	replace_text(&base->user, over->user);
 	replace_text(&base->workdir, over->workdir);
+	replace_text(&base->stop_signal, over->stop_signal);
 }
 
 void identity_done(struct identity *identity)

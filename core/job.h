@@ -21,8 +21,11 @@ struct process {
 	struct strv command;
 	struct strv environment;	/* NAME=VALUE, in order */
 	struct strv labels;		/* NAME=VALUE */
+	struct strv volumes;		/* absolute paths that stay writable in a read-only root */
+	struct strv exposed;		/* "8080/tcp"; for people: nothing is published by it */
 	char *user;			/* "USER[:GROUP]", names or numbers; NULL: root */
 	char *workdir;			/* absolute; NULL: "/" */
+	char *stop_signal;		/* "SIGQUIT", as the image has it; NULL: SIGTERM */
 };
 
 /* Who a process is inside: resolved against the image's /etc/passwd and /etc/group. */
@@ -87,7 +90,8 @@ void process_done(struct process *process);
 void process_copy(struct process *to, const struct process *from);
 /*
  * `over` on top of `base`, as Dockerfile and compose users expect: environment by name; user and
- * workdir when set; a new entrypoint drops the image's command; labels by name.
+ * workdir when set; a new entrypoint drops the image's command; labels by name; volumes and ports
+ * are added.
  */
 void process_overlay(struct process *base, const struct process *over);
 

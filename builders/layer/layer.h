@@ -53,6 +53,12 @@ struct layer_unpack {
 	int out;		/* borrowed; LAYER_TREE: an empty folder; LAYER_EROFS: an empty file, O_RDWR */
 	const int *lower;	/* borrowed; the layers below in the same form, lowest first */
 	size_t lower_count;
+	/*
+	 * Without the layers below although there are some: ERR_LAYER_LOWER at the first entry that
+	 * leaves its parent folders to them. The bytes come from a verified stream: only the diff-id is
+	 * computed, the blob's digest is its sender's business.
+	 */
+	bool alone;
 	bool allow_xz;		/* archives yes, OCI layers no */
 	bool single_uid;	/* every owner becomes 0:0; owners_lost counts them */
 	layer_progress *progress;	/* may be NULL */

@@ -28,7 +28,9 @@ static const char *const modes[WORKER_OP_END] = {
 	[WORKER_EROFS] = "erofs",	[WORKER_MERGE] = "merge",
 	[WORKER_PACK] = "pack",		[WORKER_HASH] = "hash",
 	[WORKER_DIGEST_SOURCE] = "digest", [WORKER_INDEX] = "index",
-	[WORKER_KERNEL] = "kernel",
+	[WORKER_KERNEL] = "kernel",	[WORKER_PICK] = "pick",
+	[WORKER_IMAGE] = "image",	[WORKER_COPY] = "copy",
+	[WORKER_DOCKER_ARCHIVE] = "docker-archive", [WORKER_REGISTRY] = "registry",
 };
 
 static int enter(void *data)
@@ -54,8 +56,8 @@ static int enter(void *data)
 	return 125;
 }
 
-static int send_request(int socket, const struct worker_request *request, const int *fds,
-			size_t fd_count, struct err *err)
+int worker_ask(struct worker *worker, const struct worker_request *request, const int *fds,
+	       size_t fd_count, struct err *err)
 {
 	union {
 		char room[CMSG_SPACE(sizeof(int) * (WORKER_LOWER_MAX + 2))];
@@ -75,37 +77,49 @@ static int send_request(int socket, const struct worker_request *request, const 
 		head->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
 		memcpy(CMSG_DATA(head), fds, sizeof(int) * fd_count);
 	}
-	if (sendmsg(socket, &message, MSG_NOSIGNAL) < 0)
+	if (sendmsg(worker->socket, &message, MSG_NOSIGNAL) < 0)
 		return err_sys(err, errno, "send a request to duet-worker");
 	return 0;
 }
 
-/* Reads until the worker is done, has failed, or is gone. */
-static int take_replies(int socket, const char *what, struct worker_reply *ret, struct err *err)
+/* The worker is gone: what its end says. */
+static int gone(struct worker *worker, struct err *err)
 {
-	for (;;) {
-		ssize_t got = recv(socket, ret, sizeof(*ret), 0);
+	int code = jail_wait(&worker->jail);
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got == 0)
-			return err_set(err, ERR_WORKER, "duet-worker ended without an answer");
-		if (got != sizeof(*ret) || ret->version != WORKER_VERSION)
-			return err_set(err, ERR_WORKER, "duet-worker spoke nonsense");
-		ret->msg[sizeof(ret->msg) - 1] = '\0';
-		ret->mend[sizeof(ret->mend) - 1] = '\0';
-		ret->name[sizeof(ret->name) - 1] = '\0';
-		if (ret->message == WORKER_PROGRESS) {
-			log_progress(what, ret->done, ret->total);
-		} else if (ret->message == WORKER_DONE) {
-			return 0;
-		} else if (ret->message == WORKER_FAILED) {
-			err_set(err, ret->code ? ret->code : ERR_WORKER, "%s", ret->msg);
-			return ret->mend[0] ? err_mend(err, "%s", ret->mend) : -1;
-		} else {
-			return err_set(err, ERR_WORKER, "duet-worker spoke nonsense");
-		}
+	close(TAKE_FD(worker->socket));
+	err_set(err, ERR_WORKER, "duet-worker ended without an answer");
+	if (code > 0)
+		err_wrap(err, "duet-worker %s %s %d", modes[worker->op],
+			 code > 128 ? "was killed by signal" : "exited with",
+			 code > 128 ? code - 128 : code);
+	return -1;
+}
+
+int worker_take(struct worker *worker, struct worker_reply *ret, struct err *err)
+{
+	ssize_t got;
+
+	do
+		got = recv(worker->socket, ret, sizeof(*ret), 0);
+	while (got < 0 && errno == EINTR);
+	if (got <= 0)
+		return gone(worker, err);
+	if (got != sizeof(*ret) || ret->version != WORKER_VERSION)
+		return err_set(err, ERR_WORKER, "duet-worker spoke nonsense");
+	ret->msg[sizeof(ret->msg) - 1] = '\0';
+	ret->mend[sizeof(ret->mend) - 1] = '\0';
+	ret->name[sizeof(ret->name) - 1] = '\0';
+	switch (ret->message) {
+	case WORKER_PROGRESS:
+		return 0;
+	case WORKER_DONE:
+		return 1;
+	case WORKER_FAILED:
+		err_set(err, ret->code ? ret->code : ERR_WORKER, "%s", ret->msg);
+		return ret->mend[0] ? err_mend(err, "%s", ret->mend) : -1;
 	}
+	return err_set(err, ERR_WORKER, "duet-worker spoke nonsense");
 }
 
 void worker_own_map(struct idmap *ret)
@@ -118,16 +132,17 @@ void worker_own_map(struct idmap *ret)
 	ret->gids[0] = (struct idmap_extent){ 0, root ? 0 : getegid(), root ? ALL_IDS : 1 };
 }
 
-int worker_run(const struct idmap *map, const struct worker_request *request, const int *fds,
-	       size_t fd_count, const char *what, struct worker_reply *ret, struct err *err)
+int worker_start(struct worker *ret, const struct idmap *map, const struct worker_request *request,
+		 const int *fds, size_t fd_count, struct err *err)
 {
 	_cleanup_close_ int program = proc_open_own("duet-worker", err), ours = -1, theirs = -1;
 	struct start start = { .program = program, .mode = modes[request->op] };
 	struct jail_entry entry = { .enter = enter, .data = &start };
 	uint64_t flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+	bool network = request->op == WORKER_FETCH || request->op == WORKER_REGISTRY;
+	struct worker worker = { .op = request->op, .socket = -1 };
 	struct idmap own;
-	struct jail jail;
-	int pair[2], result, code;
+	int pair[2];
 
 	if (program < 0)
 		return -1;
@@ -137,21 +152,44 @@ int worker_run(const struct idmap *map, const struct worker_request *request, co
 	theirs = pair[1];
 	start.socket = theirs;
 	worker_own_map(&own);
-	if (request->op != WORKER_FETCH)
+	if (!network)
 		flags |= CLONE_NEWNET;
-	if (jail_start(&jail, request->op == WORKER_UNPACK ? map : &own, flags, &entry, err) < 0)
+	if (jail_start(&worker.jail, request->op == WORKER_UNPACK ? map : &own, flags, &entry,
+		       err) < 0)
 		return -1;
-	close(TAKE_FD(theirs));
-	result = send_request(ours, request, fds, fd_count, err);
-	if (result == 0)
-		result = take_replies(ours, what, ret, err);
-	close(TAKE_FD(ours));
-	code = jail_wait(&jail);
-	if (result < 0 && err->code == ERR_WORKER && code > 0)
-		err_wrap(err, "duet-worker %s %s %d", start.mode,
-			 code > 128 ? "was killed by signal" : "exited with",
-			 code > 128 ? code - 128 : code);
-	return result;
+	worker.socket = ours;
+	if (worker_ask(&worker, request, fds, fd_count, err) < 0) {
+		jail_kill(&worker.jail);
+		return -1;
+	}
+	ours = -1;
+	*ret = worker;
+	return 0;
+}
+
+void worker_end(struct worker *worker, bool kill)
+{
+	if (worker->socket < 0)
+		return;
+	close(TAKE_FD(worker->socket));
+	if (kill)
+		jail_kill(&worker->jail);
+	else
+		jail_wait(&worker->jail);
+}
+
+int worker_run(const struct idmap *map, const struct worker_request *request, const int *fds,
+	       size_t fd_count, const char *what, struct worker_reply *ret, struct err *err)
+{
+	struct worker worker;
+	int taken;
+
+	if (worker_start(&worker, map, request, fds, fd_count, err) < 0)
+		return -1;
+	while ((taken = worker_take(&worker, ret, err)) == 0)
+		log_progress(what, ret->done, ret->total);
+	worker_end(&worker, false);
+	return taken < 0 ? -1 : 0;
 }
 
 int worker_hash(int fd, struct digest *ret, struct err *err)

@@ -2,11 +2,34 @@
 #ifndef DUET_BUILDERS_WORKER_CLIENT_H
 #define DUET_BUILDERS_WORKER_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "builders/worker/message.h"
 #include "core/err.h"
 #include "core/jail/idmap.h"
+#include "core/jail/jail.h"
+
+/* A worker that is under way. Several can be: their sockets are polled by the caller. */
+struct worker {
+	struct jail jail;
+	int socket;		/* owned; -1: none; readable when there is something to take */
+	enum worker_op op;
+};
+
+/* Starts one and sends its request; `fds` are borrowed. Main thread only. */
+int worker_start(struct worker *ret, const struct idmap *map, const struct worker_request *request,
+		 const int *fds, size_t fd_count, struct err *err);
+/* A further request of a conversation. */
+int worker_ask(struct worker *worker, const struct worker_request *request, const int *fds,
+	       size_t fd_count, struct err *err);
+/*
+ * Takes one message, waiting for it: 1 a request is done, 0 progress; -1 with the worker's code and
+ * text when it has failed (*ret then has its id; a conversation goes on), or is gone (ERR_WORKER).
+ */
+int worker_take(struct worker *worker, struct worker_reply *ret, struct err *err);
+/* Ends it: one that is done or whose conversation is over; `kill`: whatever it is doing. */
+void worker_end(struct worker *worker, bool kill);
 
 /*
  * Runs one request. `what` is the line shown as progress. `fds` are borrowed, in the order that

@@ -275,7 +275,7 @@ static int receive(struct work *work, struct err *err)
 	}
 	if (got != sizeof(work->request) || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
 	    request->version != WORKER_VERSION || request->op == 0 ||
-	    request->op >= WORKER_OP_END || request->fd_count != work->fd_count ||
+	    request->op >= WORKER_OP_END || !operations[request->op].run || request->fd_count != work->fd_count ||
 	    work->fd_count < operations[request->op].fds_min ||
 	    work->fd_count > operations[request->op].fds_max ||
 	    !memchr(request->text, '\0', sizeof(request->text)) ||
@@ -329,6 +329,7 @@ static int answer(struct work *work, const struct err *err)
 	struct worker_reply *reply = &work->reply;
 
 	reply->version = WORKER_VERSION;
+	reply->id = work->request.id;
 	reply->message = err->code ? WORKER_FAILED : WORKER_DONE;
 	reply->code = err->code;
 	if (err->code) {

@@ -1,6 +1,6 @@
 /*
- * What goes between duet and duet-worker: one request with its descriptors, progress, one reply.
- * All are fixed structs over a SOCK_SEQPACKET pair on the worker's descriptor 3; a message of
+ * What goes between duet and duet-worker: one request with its descriptors, progress, one reply; with
+ * a registry a conversation of many. All are fixed structs over a SOCK_SEQPACKET pair on the worker's descriptor 3; a message of
  * another size, version or operation ends the conversation.
  */
 #ifndef DUET_BUILDERS_WORKER_MESSAGE_H
@@ -10,7 +10,7 @@
 
 #include "core/digest.h"
 
-#define WORKER_VERSION 1u
+#define WORKER_VERSION 2u
 #define WORKER_FD 3			/* the worker's end of the socket */
 #define WORKER_URL_MAX 4096
 #define WORKER_LOWER_MAX 240		/* lower trees that fit one message (SCM_MAX_FD is 253) */
@@ -31,6 +31,28 @@ enum worker_op {
 	 * image and perhaps lib/modules
 	 */
 	WORKER_KERNEL,
+	WORKER_PICK,		/* fds: a manifest, an index, or (WORKER_LAYOUT) a layout's index.json */
+	WORKER_IMAGE,		/* fds: output record, manifest, config */
+	WORKER_COPY,		/* fds: output file, input; its digest is that of what was copied */
+	WORKER_DOCKER_ARCHIVE,	/* fds: output record, output config, archive */
+	/*
+	 * A conversation with one repository of a registry. fds: struct worker_login. text: "HOST[:PORT]/
+	 * REPOSITORY". When the worker is ready it answers WORKER_DONE with id 0; after that it takes the
+	 * requests below, several at a time, and answers each under its id, in any order, until the
+	 * socket closes.
+	 */
+	WORKER_REGISTRY,
+	/* text: tag or digest. fds: output file. The reply: blob, blob_bytes, name is the media type. */
+	WORKER_GET_MANIFEST,
+	/*
+	 * fds: output file (what is in it is taken up), then pipes that get the same bytes from the first
+	 * on, at most two; a pipe whose reader is gone is dropped. One that cannot go on (the file had to
+	 * be started over) is closed too soon.
+	 */
+	WORKER_GET_BLOB,
+	/* fds: file, read from offset 0. text: a repository of the registry to mount it from, or "". */
+	WORKER_PUT_BLOB,
+	WORKER_PUT_MANIFEST,	/* fds: file. text: tag or digest; name: the media type */
 	WORKER_OP_END
 };
 
@@ -44,9 +66,25 @@ enum worker_op {
 #define WORKER_PLAIN_HTTP 64u		/* http:// too: what comes is signed, or its digest is known */
 #define WORKER_ANY_DIGEST 128u		/* no digest is known; `bytes` is then the most that is taken */
 
+#define WORKER_LAYOUT 512u		/* WORKER_PICK: text is the tag, or "" */
+#define WORKER_PUSH 1024u		/* WORKER_REGISTRY: rights to push are asked for too */
+#define WORKER_ALONE 2048u		/* WORKER_EROFS, WORKER_UNPACK: see layer_unpack.alone */
+
+#define WORKER_OPEN_MAX 16		/* requests of one conversation at a time */
+
+/* Who duet is to a registry. Texts ended by NUL; "" is none. */
+struct worker_login {
+	uint32_t version;
+	char user[256];
+	char secret[8192];
+	char identity_token[8192];
+	char user_agent[64];
+};
+
 struct worker_request {
 	uint32_t version;
 	uint32_t op;			/* enum worker_op */
+	uint32_t id;			/* in a conversation: not 0, not in use */
 	uint32_t flags;			/* WORKER_* above */
 	uint32_t fd_count;
 	uint64_t bytes;			/* expected size; 0: unknown */
@@ -54,7 +92,8 @@ struct worker_request {
 	uint32_t strip, owner_uid, owner_gid, mode;
 	/* URL, where a pack lands inside, how names of packages begin; ended by NUL */
 	char text[WORKER_URL_MAX];
-	char name[256];			/* the source's name, how names end, a kernel's release */
+	/* the source's name, how names end, a kernel's release, a platform, a media type */
+	char name[256];
 };
 
 enum worker_message { WORKER_PROGRESS = 1, WORKER_DONE, WORKER_FAILED };
@@ -62,12 +101,13 @@ enum worker_message { WORKER_PROGRESS = 1, WORKER_DONE, WORKER_FAILED };
 struct worker_reply {
 	uint32_t version;
 	uint32_t message;		/* enum worker_message */
+	uint32_t id;			/* of the request */
 	uint64_t done, total;		/* WORKER_PROGRESS: bytes */
 	struct digest blob, diff_id;	/* WORKER_DONE; WORKER_KERNEL: vmlinux, modules */
 	uint64_t blob_bytes, plain_bytes, entries, tree_bytes, owners_lost, devices;
 	uint32_t needs_lower;
 	int32_t code;			/* WORKER_FAILED: err.code */
-	char name[256];			/* WORKER_KERNEL: its release; ended by NUL */
+	char name[256];			/* a kernel's release, a media type; ended by NUL */
 	char msg[2048];			/* WORKER_FAILED; ended by NUL */
 	char mend[512];
 };
