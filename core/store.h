@@ -55,6 +55,11 @@ struct store_layer {
 	bool needs_lower;	/* the tar leaves out parent folders: keyed by chain-id */
 	uint64_t entries;	/* in the tar */
 	uint64_t tree_bytes;	/* of file content */
+	/*
+	 * In a step's record only: the date of what the layer holds, seconds since 1970, which is the latest
+	 * that steps above may give their files; 0: none
+	 */
+	int64_t time_s;
 };
 
 struct store_image {
