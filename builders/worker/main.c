@@ -135,6 +135,8 @@ static int run_unpack(struct work *work, struct err *err)
 		.lower_count = work->fd_count - 2,
 		.allow_xz = request->flags & WORKER_ALLOW_XZ,
 		.single_uid = request->flags & WORKER_SINGLE_UID,
+		.alone = request->flags & WORKER_ALONE,
+		.verified = request->flags & WORKER_VERIFIED,
 		.progress = progress,
 		.progress_data = work,
 	};

@@ -68,6 +68,7 @@ enum worker_op {
 
 #define WORKER_LAYOUT 512u		/* WORKER_PICK: text is the tag, or "" */
 #define WORKER_PUSH 1024u		/* WORKER_REGISTRY: rights to push are asked for too */
+#define WORKER_VERIFIED 4096u		/* see layer_unpack.verified */
 #define WORKER_ALONE 2048u		/* WORKER_EROFS, WORKER_UNPACK: see layer_unpack.alone */
 
 #define WORKER_OPEN_MAX 16		/* requests of one conversation at a time */
