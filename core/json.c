@@ -235,3 +235,63 @@ int json_in_each(const struct json_in *map,
 	}
 	return 0;
 }
+
+enum json_found json_seek(const char *text, size_t size, const char *const *keys, char **ret)
+{
+	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL), *at = root;
+	enum json_found found = JSON_FOUND_OTHER;
+
+	for (; at && *keys; keys++)
+		at = json_object_get(at, *keys);
+	if (!root)
+		found = JSON_FOUND_BROKEN;
+	else if (!at || json_is_null(at))
+		found = JSON_FOUND_NOTHING;
+	else if (json_is_string(at))
+		found = JSON_FOUND_TEXT;
+	else if (json_is_object(at))
+		found = JSON_FOUND_MAP;
+	if (ret)
+		*ret = found == JSON_FOUND_TEXT ? xstrdup(json_string_value(at)) : NULL;
+	json_decref(root);
+	return found;
+}
+
+/* 0 or -1; `map` is borrowed. */
+static int change(json_t *map, const char *const *keys, const char *value)
+{
+	for (; keys[1]; keys++) {
+		json_t *next = json_object_get(map, keys[0]);
+
+		if (!json_is_object(map))
+			return -1;
+		if (!next || json_is_null(next)) {
+			if (!value)
+				return 0;
+			next = json_object();
+			if (json_object_set_new(map, keys[0], next) < 0)
+				return -1;
+		}
+		map = next;
+	}
+	if (!json_is_object(map))
+		return -1;
+	if (value)
+		return json_object_set_new(map, keys[0], json_string(value));
+	(void)json_object_del(map, keys[0]);
+	return 0;
+}
+
+char *json_with(const char *text, size_t size, const char *const *keys, const char *value)
+{
+	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	char *dumped = NULL, *ret = NULL;
+
+	if (root && change(root, keys, value) == 0)
+		dumped = json_dumps(root, JSON_INDENT(2));
+	if (dumped)
+		ret = xasprintf("%s\n", dumped);
+	free(dumped);
+	json_decref(root);
+	return ret;
+}

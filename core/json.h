@@ -75,4 +75,18 @@ int json_in_each(const struct json_in *map,
 			     struct err *err),
 		 void *data, struct err *err);
 
+/*
+ * The same for keys that may have dots in them: `keys` one by one from the outermost, ended by NULL.
+ * A null counts as nothing. *ret: the text, owned; NULL unless it is JSON_FOUND_TEXT; may be NULL.
+ */
+enum json_found { JSON_FOUND_BROKEN, JSON_FOUND_NOTHING, JSON_FOUND_TEXT, JSON_FOUND_MAP,
+		  JSON_FOUND_OTHER };
+enum json_found json_seek(const char *text, size_t size, const char *const *keys, char **ret);
+/*
+ * A JSON text of others with one member changed, all else kept: the text `value` is put at `keys`,
+ * maps on the way are made; NULL takes the member out. Owned; NULL when the text is broken, or a
+ * key on the way has no map.
+ */
+char *json_with(const char *text, size_t size, const char *const *keys, const char *value);
+
 #endif
