@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "builders/oci.h"
 #include "builders/stack.h"
 #include "core/image.h"
 #include "core/log.h"
@@ -132,6 +133,9 @@ static int build_step(struct making *making, const struct plan_step *step, const
 	result = stack_make(making->stack, &blob, step->summary, layer, forms, err);
 	close(blob.fd);
 	layer->time_s = time_s;
+	if (result == 0 && step->layer && !digest_equal(&layer->diff_id, &step->layer->diff_id))
+		return err_set(err, ERR_FETCH_DIGEST, "the layer is another one than the image's "
+						      "config names: its diff-id differs");
 	if (result < 0 || store_step_set(build->store, key, layer, err) < 0)
 		return -1;
 	log_progress_end(step->summary);
@@ -244,6 +248,8 @@ static int build_all(struct making *making, struct digest *ret_id, struct err *e
 	if (plan->step_count > ROOTFS_LAYERS_MAX)
 		return err_set(err, ERR_LAYER_LIMIT, "build %s: more than %d layers", plan->name,
 			       ROOTFS_LAYERS_MAX);
+	if (oci_fetch_base(making->build, plan, making->stack->wanted, err) < 0)
+		return err_wrap(err, "build %s", plan->name);
 	for (size_t i = 0; i < plan->step_count; i++)
 		if (find_or_build(making, i, err) < 0)
 			return -1;
