@@ -19,7 +19,7 @@ void try_done(struct try *try)
 
 static bool is_at_origin(const struct try *try)
 {
-	return try->authority && !try->away &&
+	return try->authority && try->authority->header && !try->away &&
 	       url_is_same_origin(try->at, try->authority->origin);
 }
 
