@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "builders/oci.h"
+#include "builders/oci/image.h"
 #include "builders/stack.h"
+#include "core/fs.h"
 #include "core/image.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -193,6 +195,21 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* The config of an image that is its base and nothing more, as it came. Owned. */
+static int read_same_config(struct making *making, char **ret, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	uint64_t bytes;
+	int found = store_blob_open(making->build->store, &making->plan->same_config, &fd, &bytes,
+				    err);
+
+	if (found < 0)
+		return -1;
+	if (found == 0)
+		return err_set(err, ERR_STORE, "open the image's config");
+	return fs_read_fd(fd, "the image's config", OCI_CONFIG_MAX, ret, NULL, err);
+}
+
 static int write_image(struct making *making, struct digest *ret_id, struct err *err)
 {
 	const struct plan *plan = making->plan;
@@ -207,7 +224,10 @@ static int write_image(struct making *making, struct digest *ret_id, struct err 
 	};
 	int result;
 
-	image.config = image_config(&plan->config, stack->layers, image.layer_count);
+	if (digest_is_zero(&plan->same_config))
+		image.config = image_config(&plan->config, stack->layers, image.layer_count);
+	else if (read_same_config(making, &image.config, err) < 0)
+		return -1;
 	digest_of(image.config, strlen(image.config), &image.id);
 	*ret_id = image.id;
 	result = store_image_set(making->build->store, &image, err);
@@ -314,11 +334,11 @@ void build_done(struct build *build)
 
 int builders_build(struct build *build, struct rootfs *ret, struct err *err)
 {
-	int result = build_image(build, &build->plans->image, build->spec->name, build->forms, ret,
-				 err);
+	_cleanup_free_ char *name = xstrdup(build->name ? build->name : build->spec->name);
+	int result = build_image(build, &build->plans->image, name, build->forms, ret, err);
 
 	build_done(build);
-	if (result < 0 || !(build->forms & ROOTFS_DISKS))
+	if (result < 0 || !(build->forms & ROOTFS_DISKS) || build->no_kernel)
 		return result;
 	if (builder_kernel(build, ret, err) == 0)
 		return 0;

@@ -16,6 +16,7 @@ static void fill_base(const struct oci_image *image, char *name, struct plan_bas
 {
 	*ret = (struct plan_base){
 		.id = digest_is_zero(&image->manifest) ? image->config : image->manifest,
+		.config = image->config,
 		.name = name,
 		.layers = xcalloc(image->layer_count, sizeof(*ret->layers)),
 		.layer_count = image->layer_count,

@@ -20,6 +20,7 @@ struct cli {
 	const char *file;	/* -f */
 	const char *store;	/* --store */
 	const char *on;		/* --on */
+	const char *platform;	/* --platform */
 	bool json;		/* --json */
 	bool explain;		/* --explain */
 	bool tty;		/* -t */
@@ -39,6 +40,7 @@ struct cli {
 #define OPT_TTY 32u	/* -t, -i, -it */
 #define OPT_ALL 64u	/* --all */
 #define OPT_ALLOW 128u	/* --allow WORDS */
+#define OPT_PLATFORM 256u	/* --platform OS/ARCHITECTURE */
 
 struct command {
 	const char *name;
@@ -58,6 +60,7 @@ int cmd_doctor(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_gc(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_pull(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_run(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_schema(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_store(const struct cli *cli, int *ret_code, struct err *err);

@@ -183,6 +183,7 @@ static void key_of_image(struct plan *plan)
 	sha256_add_text(&hash, config->workdir);
 	sha256_add_text(&hash, config->stop_signal);
 	add_number(&hash, (uint64_t)plan->created_s);
+	add_digest(&hash, &plan->same_config);
 	sha256_end(&hash, &plan->key);
 }
 
@@ -406,6 +407,22 @@ static int add_from(struct making *making)
 	return add_source(making);
 }
 
+/* Nothing is put on top, and nothing is said about its config. */
+static bool is_base_alone(const struct image_spec *image)
+{
+	const struct process *config = &image->config;
+	const struct strv *const lists[] = { &config->entrypoint, &config->command,
+					     &config->environment, &config->labels,
+					     &config->volumes, &config->exposed };
+	size_t said = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		said += lists[i]->count;
+	return image->from.kind >= SOURCE_OCI && image->from.kind <= SOURCE_DOCKER_ARCHIVE &&
+	       image->step_count == 0 && said == 0 && !config->user && !config->workdir &&
+	       !config->stop_signal;
+}
+
 int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec *image,
 	      const struct plan_inputs *inputs, const struct plan *stages, struct err *err)
 {
@@ -422,6 +439,8 @@ int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec
 	for (size_t i = 0; i < image->step_count; i++)
 		if (add_step(&making, i) < 0)
 			return -1;
+	if (is_base_alone(image) && inputs->base)
+		plan.same_config = inputs->base->config;
 	key_of_image(&plan);
 	*ret = plan;
 	plan = (struct plan){ 0 };
