@@ -53,6 +53,11 @@ static int not_found(const struct visit *visit, const char *said, struct err *er
 			login_name(session->host));
 }
 
+static bool is_push(uint32_t op)
+{
+	return op == WORKER_PUT_BLOB || op == WORKER_PUT_MANIFEST;
+}
+
 int visit_refused(void *data, bool own, unsigned int status, const char *page, struct err *err)
 {
 	const struct visit *visit = data;
@@ -61,9 +66,10 @@ int visit_refused(void *data, bool own, unsigned int status, const char *page, s
 	if (!own)
 		return status_error(status, page, err);
 	if (status == 401 || status == 403) {
-		what = xasprintf("the registry refuses %s (%u)", visit->request->op == WORKER_PUT_BLOB ||
-				 visit->request->op == WORKER_PUT_MANIFEST ? "to take it" : "to give it",
-				 status);
+		what = xasprintf("the registry %s %s (%u)",
+				 visit->session->auth.user || visit->session->auth.identity_token
+					 ? "does not let this login" : "wants a login to",
+				 is_push(visit->request->op) ? "push" : "pull", status);
 		return session_refuses(visit->session, page, what, err);
 	}
 	said = what_it_says(page);

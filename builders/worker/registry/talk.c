@@ -104,7 +104,7 @@ static void *take_turn(void *data)
 		.data = turn,
 	};
 
-	if (visit_begin(&visit, &err) == 0)
+	if (visit_begin(&visit, NULL, &err) == 0)
 		(void)kinds[turn->request.op].run(&visit, &err);
 	visit_end(&visit);
 	/* whoever reads a pipe or a file's lock sees it closed before it hears the answer */
