@@ -38,11 +38,21 @@ int session_refuses(const struct session *session, const char *page, const char 
 	return err_mend(err, "duet login %s", login_name(session->host));
 }
 
+static bool is_push(uint32_t op)
+{
+	return op == WORKER_PUT_BLOB || op == WORKER_PUT_MANIFEST;
+}
+
 static int not_found(const struct visit *visit, const char *said, struct err *err)
 {
 	const struct session *session = visit->session;
 	const char *again = *said ? "; the registry says: " : "";
 
+	if (is_push(visit->request->op)) {
+		err_set(err, ERR_FETCH, "the registry does not know what to do with it (404)%s%s", again,
+			said);
+		return err_mend(err, "check the name of the repository, and that it may be pushed to");
+	}
 	if (visit->request->op != WORKER_GET_MANIFEST) {
 		err_set(err, ERR_FETCH, "the registry does not have it (404)%s%s", again, said);
 		return err_mend(err, "the image may have been removed meanwhile: pull again");
@@ -51,11 +61,6 @@ static int not_found(const struct visit *visit, const char *said, struct err *er
 		visit->request->text, again, said);
 	return err_mend(err, "check name and tag; if it is private: duet login %s",
 			login_name(session->host));
-}
-
-static bool is_push(uint32_t op)
-{
-	return op == WORKER_PUT_BLOB || op == WORKER_PUT_MANIFEST;
 }
 
 int visit_refused(void *data, bool own, unsigned int status, const char *page, struct err *err)

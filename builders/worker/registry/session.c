@@ -65,13 +65,12 @@ static void give_back_transport(struct session *session, struct transport *trans
 	transport_free(transport);
 }
 
-int visit_begin(struct visit *visit, const char *mount_from, struct err *err)
+int visit_begin(struct visit *visit, struct err *err)
 {
 	const struct session *session = visit->session;
 
-	visit->scope = mount_from
-		? xasprintf("repository:%s:pull,push repository:%s:pull", session->repository, mount_from)
-		: xasprintf("repository:%s:pull%s", session->repository, session->push ? ",push" : "");
+	visit->scope = xasprintf("repository:%s:pull%s", session->repository,
+				 session->push ? ",push" : "");
 	visit->transport = take_transport(visit->session);
 	if (!visit->transport)
 		return err_set(err, ERR_HOST, "start libcurl");

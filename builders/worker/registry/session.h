@@ -46,8 +46,7 @@ struct visit {
 /* `text`: "HOST[:PORT]/REPOSITORY". */
 int session_init(struct session *ret, const char *text, bool plain_http, bool push,
 		 const struct worker_login *login, struct err *err);
-/* `mount_from`: a repository of which rights are asked for too, or NULL. */
-int visit_begin(struct visit *visit, const char *mount_from, struct err *err);
+int visit_begin(struct visit *visit, struct err *err);
 void visit_end(struct visit *visit);
 /* `refused` of its authority: what a registry's status means. */
 int visit_refused(void *visit, bool own, unsigned int status, const char *page, struct err *err);
@@ -58,5 +57,7 @@ int session_refuses(const struct session *session, const char *page, const char 
 /* The requests. Each fills in visit->reply. */
 int pull_manifest(struct visit *visit, struct err *err);
 int pull_blob(struct visit *visit, struct err *err);
+int push_blob(struct visit *visit, struct err *err);
+int push_manifest(struct visit *visit, struct err *err);
 
 #endif

@@ -47,6 +47,8 @@ static const struct turn_kind {
 } kinds[WORKER_OP_END] = {
 	[WORKER_GET_MANIFEST] = { 1, false, pull_manifest },
 	[WORKER_GET_BLOB] = { FDS_MAX, false, pull_blob },
+	[WORKER_PUT_BLOB] = { 1, true, push_blob },
+	[WORKER_PUT_MANIFEST] = { 1, true, push_manifest },
 };
 
 /* About ten times a second, and never waiting: the next one says it too. */
@@ -104,7 +106,7 @@ static void *take_turn(void *data)
 		.data = turn,
 	};
 
-	if (visit_begin(&visit, NULL, &err) == 0)
+	if (visit_begin(&visit, &err) == 0)
 		(void)kinds[turn->request.op].run(&visit, &err);
 	visit_end(&visit);
 	/* whoever reads a pipe or a file's lock sees it closed before it hears the answer */
