@@ -124,7 +124,7 @@ static int write_image(struct build *build, struct stack *stack, struct digest *
 	};
 	int result;
 
-	image.config = image_config(&build->plan->config, stack->layers, image.layer_count);
+	image.config = image_config(&build->plan->config, stack->layers, image.layer_count, NULL, -1);
 	digest_of(image.config, strlen(image.config), &image.id);
 	*ret_id = image.id;
 	result = store_image_set(build->store, &image, err);
