@@ -210,6 +210,17 @@ static int read_same_config(struct making *making, char **ret, struct err *err)
 	return fs_read_fd(fd, "the image's config", OCI_CONFIG_MAX, ret, NULL, err);
 }
 
+/* The latest date of what went in; -1: nothing has one. */
+static int64_t date_of(const struct making *making)
+{
+	int64_t date = making->plan->created_s > 0 ? making->plan->created_s : -1;
+
+	for (size_t i = 0; i < making->stack->count; i++)
+		if (making->stack->layers[i].time_s > date)
+			date = making->stack->layers[i].time_s;
+	return date > 0 ? date : -1;
+}
+
 static int write_image(struct making *making, struct digest *ret_id, struct err *err)
 {
 	const struct plan *plan = making->plan;
@@ -225,7 +236,8 @@ static int write_image(struct making *making, struct digest *ret_id, struct err 
 	int result;
 
 	if (digest_is_zero(&plan->same_config))
-		image.config = image_config(&plan->config, stack->layers, image.layer_count);
+		image.config = image_config(&plan->config, stack->layers, image.layer_count,
+					    plan->platform, date_of(making));
 	else if (read_same_config(making, &image.config, err) < 0)
 		return -1;
 	digest_of(image.config, strlen(image.config), &image.id);

@@ -184,6 +184,7 @@ static void key_of_image(struct plan *plan)
 	sha256_add_text(&hash, config->stop_signal);
 	add_number(&hash, (uint64_t)plan->created_s);
 	add_digest(&hash, &plan->same_config);
+	sha256_add_text(&hash, plan->platform);
 	sha256_end(&hash, &plan->key);
 }
 
@@ -352,6 +353,7 @@ static void add_other(struct making *making)
 	plan->created_s = other->created_s;
 	plan->base_id = other->base_id;
 	plan->base_name = other->base_name ? xstrdup(other->base_name) : NULL;
+	plan->platform = other->platform ? xstrdup(other->platform) : NULL;
 	process_copy(&plan->config, &other->config);
 }
 
@@ -434,6 +436,10 @@ int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec
 			       image->name, inputs->count, 1 + image->step_count);
 	if (add_from(&making) < 0)
 		return -1;
+	if (image->platform) {
+		free(plan.platform);
+		plan.platform = xstrdup(image->platform);
+	}
 	/* what the spec's config says holds for its run steps too */
 	process_overlay(&plan.config, &image->config);
 	for (size_t i = 0; i < image->step_count; i++)
@@ -459,6 +465,7 @@ void plan_done(struct plan *plan)
 {
 	free(plan->name);
 	free(plan->base_name);
+	free(plan->platform);
 	for (size_t i = 0; i < plan->step_count; i++) {
 		free(plan->steps[i].summary);
 		free(plan->steps[i].layer);

@@ -74,6 +74,7 @@ struct plan {
 	/* of the config of an image that is its base and nothing more: it keeps it; zero: it does not */
 	struct digest same_config;
 	char *base_name;		/* owned; or NULL */
+	char *platform;			/* owned; NULL: the host's */
 };
 
 /* A spec's plans: of each of spec->stages, and of its image. */
