@@ -12,14 +12,15 @@ struct stack_forms {
 
 /* What is there so far, lowest first. */
 struct stack {
-	struct build *build;	/* borrowed */
+	struct store *store;	/* borrowed */
+	unsigned int wanted;	/* ROOTFS_* */
 	size_t count;
 	struct store_layer layers[ROOTFS_LAYERS_MAX];
 	struct stack_forms forms[ROOTFS_LAYERS_MAX];
 	struct digest chains[ROOTFS_LAYERS_MAX];	/* chain-id of each and all below */
 };
 
-void stack_init(struct stack *stack, struct build *build);
+void stack_init(struct stack *stack, struct store *store, unsigned int wanted);
 void stack_done(struct stack *stack);
 
 void stack_forms_done(struct stack_forms *forms);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "builders/builder.h"
 #include "core/err.h"
 #include "core/mem.h"
 #include "core/plan.h"
@@ -99,14 +100,16 @@ int chosen_find(const struct cli *cli, const struct spec *spec, struct chosen *r
 struct session {
 	struct spec spec;
 	struct store store;
-	struct plan plan;
+	struct plans plans;
 	bool has_spec, has_store, has_plan;
 };
 
 int session_spec(struct session *session, const struct cli *cli, struct err *err);
 int session_store(struct session *session, const struct cli *cli, struct err *err);
-/* Spec, store and plan. */
+/* Spec, store and plans. */
 int session_open(struct session *session, const struct cli *cli, struct err *err);
+/* What `session` was opened for: the image in these forms. */
+struct build session_build(struct session *session, const struct cli *cli, unsigned int forms);
 void session_done(struct session *session);
 
 #endif
