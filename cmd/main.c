@@ -28,6 +28,10 @@ static const struct command commands[] = {
 	  OPT_STORE | OPT_ON | OPT_PLATFORM, 1, false, cmd_pull },
 	{ "images", "image", "list the images of the store", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_images },
+	{ "login", "image", "keep a login for a registry, after trying it", "HOST[:PORT]",
+	  OPT_LOGIN, 1, false, cmd_login },
+	{ "logout", "image", "forget the login for a registry", "HOST[:PORT]",
+	  0, 1, false, cmd_logout },
 	{ "run", "run", "build what is missing and run the target", "[-- COMMAND...]",
 	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY | OPT_ALLOW, 1 << 20, true, cmd_run },
 	{ "doctor", "house", "tell what this machine lacks, and what mends it", "",
@@ -38,7 +42,8 @@ static const struct command commands[] = {
 	  "check", OPT_STORE | OPT_JSON, 1, false, cmd_store },
 };
 
-enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM };
+enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM,
+		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY };
 
 /* Every option once: which command takes it is the OPT_* bit. */
 static const struct option_row {
@@ -60,6 +65,10 @@ static const struct option_row {
 	{ "platform", LONG_PLATFORM, OPT_PLATFORM, "PLATFORM",
 	  "which of the image's platforms, as linux/arm64 (default: the host's)" },
 	{ "all", LONG_ALL, OPT_ALL, NULL, "images too" },
+	{ "username", 'u', OPT_LOGIN, "USER", "whose login it is (default: it is asked for)" },
+	{ "password-stdin", LONG_PASSWORD_STDIN, OPT_LOGIN, NULL,
+	  "read the password or token from standard input" },
+	{ "no-verify", LONG_NO_VERIFY, OPT_LOGIN, NULL, "keep the login without trying it" },
 	{ "json", LONG_JSON, OPT_JSON, NULL, "machine-readable output" },
 	{ "quiet", 'q', 0, NULL, "only errors" },
 	{ "verbose", 'v', 0, NULL, "say more" },
@@ -164,6 +173,15 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 		return 0;
 	case LONG_PLATFORM:
 		cli->platform = argument;
+		return 0;
+	case 'u':
+		cli->username = argument;
+		return 0;
+	case LONG_PASSWORD_STDIN:
+		cli->password_stdin = true;
+		return 0;
+	case LONG_NO_VERIFY:
+		cli->no_verify = true;
 		return 0;
 	case LONG_ALL:
 		cli->all = true;
