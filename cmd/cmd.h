@@ -24,6 +24,8 @@ struct cli {
 	bool explain;		/* --explain */
 	bool tty;		/* -t */
 	bool all;		/* --all */
+	bool no_cache;		/* --no-cache */
+	bool explain_cache;	/* --explain-cache */
 	const char *allow[CLI_ALLOW_MAX];	/* --allow, as often as it was given */
 	size_t allow_count;
 	char **rest;		/* operands; behind "--" for run */
@@ -39,6 +41,7 @@ struct cli {
 #define OPT_TTY 32u	/* -t, -i, -it */
 #define OPT_ALL 64u	/* --all */
 #define OPT_ALLOW 128u	/* --allow WORDS */
+#define OPT_CACHE 256u	/* --no-cache, --explain-cache */
 
 struct command {
 	const char *name;

@@ -23,7 +23,7 @@ static const struct command commands[] = {
 	{ "schema", "spec", "print the JSON Schema of duet.yaml (--on man: the manual's key list)", "",
 	  OPT_ON, 0, false, cmd_schema },
 	{ "build", "image", "build the image of a spec", "",
-	  OPT_FILE | OPT_STORE | OPT_ON | OPT_JSON, 0, false, cmd_build },
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_JSON | OPT_CACHE, 0, false, cmd_build },
 	{ "images", "image", "list the images of the store", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_images },
 	{ "run", "run", "build what is missing and run the target", "[-- COMMAND...]",
@@ -36,7 +36,8 @@ static const struct command commands[] = {
 	  "check", OPT_STORE | OPT_JSON, 1, false, cmd_store },
 };
 
-enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW };
+enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_NO_CACHE,
+		 LONG_EXPLAIN_CACHE };
 
 /* Every option once: which command takes it is the OPT_* bit. */
 static const struct option_row {
@@ -55,6 +56,9 @@ static const struct option_row {
 	{ "interactive", 'i', OPT_TTY, NULL, "accepted as in docker: standard input is always passed" },
 	{ "allow", LONG_ALLOW, OPT_ALLOW, "WORDS",
 	  "allow what reaches outside the project: mounts=/PATH, capabilities=NAME, seccomp" },
+	{ "no-cache", LONG_NO_CACHE, OPT_CACHE, NULL, "run every run step again" },
+	{ "explain-cache", LONG_EXPLAIN_CACHE, OPT_CACHE, NULL,
+	  "say of each step whether it was found, and why not" },
 	{ "all", LONG_ALL, OPT_ALL, NULL, "images too" },
 	{ "json", LONG_JSON, OPT_JSON, NULL, "machine-readable output" },
 	{ "quiet", 'q', 0, NULL, "only errors" },
@@ -157,6 +161,12 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 			return err_set(err, ERR_USAGE, "--allow: given more than %d times",
 				       CLI_ALLOW_MAX);
 		cli->allow[cli->allow_count++] = argument;
+		return 0;
+	case LONG_NO_CACHE:
+		cli->no_cache = true;
+		return 0;
+	case LONG_EXPLAIN_CACHE:
+		cli->explain_cache = true;
 		return 0;
 	case LONG_ALL:
 		cli->all = true;

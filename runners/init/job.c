@@ -167,6 +167,8 @@ static int drop_rights(const struct proto_start *head)
 		return -1;
 	if (set_capabilities(mask) < 0)
 		return -1;
+	if (head->flags & PROTO_START_GAIN)
+		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return -1;
