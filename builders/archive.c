@@ -85,11 +85,11 @@ static int fetch(struct store *store, const char *url, const struct digest *dige
 	if (snprintf(request.text, sizeof(request.text), "%s", url) >= (int)sizeof(request.text))
 		return err_set(err, ERR_USAGE, "fetch %s: the URL is longer than %d bytes", name,
 			       WORKER_URL_MAX - 1);
-	if (store_blob_new(store, &out, err) < 0 ||
+	if (store_partial_open(store, digest, &out, err) < 0 ||
 	    worker_run(NULL, &request, &out, 1, what, &reply, err) < 0)
 		return -1;
 	log_progress_end(what);
-	return store_blob_publish(store, out, digest, err);
+	return store_partial_publish(store, out, digest, err);
 }
 
 /* The archive itself: from the store, the network, or the host. */

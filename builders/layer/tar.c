@@ -311,6 +311,11 @@ int tar_data(struct tar *tar, const void **ret, size_t *ret_size, uint64_t *ret_
 	return 1;
 }
 
+uint64_t tar_at(const struct tar *tar)
+{
+	return (uint64_t)archive_filter_bytes(tar->archive, -1);
+}
+
 uint64_t tar_end(const struct tar *tar)
 {
 	return (uint64_t)archive_filter_bytes(tar->archive, -1);
