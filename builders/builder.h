@@ -101,6 +101,8 @@ bool builder_kernel_look(struct store *store, char **ret_text, const char **ret_
  * run.c: what run steps run under, for their keys: the filter, the capabilities, the id mode. Owned.
  */
 char *builder_run_rules(struct store *store);
+/* The plan whose step this is. */
+const struct plan *builder_plan_of(const struct build *build, const struct plan_step *step);
 /*
  * The latest time that a run step's files may have: the date of the layers below and of the plan's base,
  * not before LAYER_TIME.

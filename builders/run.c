@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "builders/layer/layer.h"
+#include "builders/run_inputs.h"
 #include "builders/stack.h"
 #include "builders/worker/client.h"
 #include "core/jail/caps.h"
@@ -35,13 +36,21 @@ char *builder_run_rules(struct store *store)
 			 (unsigned long long)caps_step_default());
 }
 
+const struct plan *builder_plan_of(const struct build *build, const struct plan_step *step)
+{
+	for (size_t i = 0; i < build->plans->stage_count; i++) {
+		const struct plan *stage = &build->plans->stages[i];
+
+		if (step >= stage->steps && step < stage->steps + stage->step_count)
+			return stage;
+	}
+	return &build->plans->image;
+}
+
 int64_t builder_run_time(const struct build *build, const struct plan_step *step,
 			 const struct stack *below)
 {
-	const struct spec *spec = build->spec;
-	const struct plan *plan = step->image == &spec->image
-					  ? &build->plans->image
-					  : &build->plans->stages[step->image - spec->stages];
+	const struct plan *plan = builder_plan_of(build, step);
 	int64_t time_s = LAYER_TIME;
 
 	if (plan->created_s > time_s)
@@ -113,6 +122,24 @@ static int pack(struct build *build, const struct plan_step *step, const struct 
 	return 0;
 }
 
+/* For `duet shell --failed`; that it cannot be kept must not hide why the step failed. */
+static bool keep(struct build *build, const struct plan_step *step, const struct stack *below,
+		 struct store_tmp *tmp)
+{
+	struct store_failed failed = {
+		.name = build->spec->name,
+		.layers = (struct store_layer *)below->layers,
+		.layer_count = below->count,
+		.process = step->process,
+		.network = step->step->network,
+	};
+	struct err ignored = { 0 };
+	int kept = store_failed_keep(build->store, tmp, &failed, &ignored);
+
+	err_done(&ignored);
+	return kept == 1;
+}
+
 static int run_and_pack(struct build *build, const struct plan_step *step, struct stack *below,
 			const struct rootfs *rootfs, const struct job *job, struct store_tmp *tmp,
 			struct build_blob *ret, struct err *err)
@@ -122,9 +149,22 @@ static int run_and_pack(struct build *build, const struct plan_step *step, struc
 
 	if (build->run_step(build->store, rootfs, job, tmp, &tail, &code, err) < 0)
 		return -1;
-	if (code != 0)
-		return fail(step->step, code, tail, err);
-	return pack(build, step, below, tmp, ret, err);
+	if (code == 0)
+		return pack(build, step, below, tmp, ret, err);
+	fail(step->step, code, tail, err);
+	return keep(build, step, below, tmp)
+		       ? err_mend(err, "`duet shell --failed` opens a shell on what it had written")
+		       : -1;
+}
+
+static int make_job(struct build *build, const struct plan_step *step, const struct rootfs *rootfs,
+		    struct run_inputs *inputs, struct job *ret, struct err *err)
+{
+	if (run_inputs_check(build, step, err) < 0 ||
+	    job_make_step(ret, &step->step->argv, &step->process, step->step->network, rootfs,
+			  err) < 0)
+		return -1;
+	return run_inputs_open(build, step->step, inputs, ret, err);
 }
 
 static int run_open(struct build *build, const struct plan_step *step, struct stack *below,
@@ -132,18 +172,20 @@ static int run_open(struct build *build, const struct plan_step *step, struct st
 {
 	_cleanup_free_ struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
 	struct store_tmp tmp = { .dir = -1, .lock = -1 };
+	struct run_inputs inputs = { 0 };
 	struct err ignored = { 0 };
 	struct job job = { 0 };
 	int result;
 
-	if (view_below(below, rootfs, err) < 0 ||
-	    job_make_step(&job, &step->step->argv, &step->process, step->step->network, rootfs,
-			  err) < 0)
+	if (view_below(below, rootfs, err) < 0)
 		return -1;
-	result = store_tmp_new(build->store, &tmp, err);
+	result = make_job(build, step, rootfs, &inputs, &job, err);
+	if (result == 0)
+		result = store_tmp_new(build->store, &tmp, err);
 	if (result == 0)
 		result = run_and_pack(build, step, below, rootfs, &job, &tmp, ret, err);
 	job_done(&job);
+	run_inputs_done(&inputs);
 	(void)store_tmp_drop(build->store, &tmp, &ignored);
 	err_done(&ignored);
 	return result;

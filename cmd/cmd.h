@@ -26,6 +26,7 @@ struct cli {
 	bool all;		/* --all */
 	bool no_cache;		/* --no-cache */
 	bool explain_cache;	/* --explain-cache */
+	bool failed;		/* --failed */
 	const char *allow[CLI_ALLOW_MAX];	/* --allow, as often as it was given */
 	size_t allow_count;
 	char **rest;		/* operands; behind "--" for run */
@@ -41,6 +42,7 @@ struct cli {
 #define OPT_TTY 32u	/* -t, -i, -it */
 #define OPT_ALL 64u	/* --all */
 #define OPT_ALLOW 128u	/* --allow WORDS */
+#define OPT_FAILED 512u	/* --failed */
 #define OPT_CACHE 256u	/* --no-cache, --explain-cache */
 
 struct command {
@@ -63,6 +65,7 @@ int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_run(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_schema(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_shell(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_store(const struct cli *cli, int *ret_code, struct err *err);
 
 /*

@@ -28,6 +28,9 @@ static const struct command commands[] = {
 	  OPT_STORE | OPT_JSON, 0, false, cmd_images },
 	{ "run", "run", "build what is missing and run the target", "[-- COMMAND...]",
 	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY | OPT_ALLOW, 1 << 20, true, cmd_run },
+	{ "shell", "run", "a shell in the target, or in the run step that failed", "[-- COMMAND...]",
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_TTY | OPT_ALLOW | OPT_FAILED, 1 << 20, true,
+	  cmd_shell },
 	{ "doctor", "house", "tell what this machine lacks, and what mends it", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_doctor },
 	{ "gc", "house", "remove what no image needs (--all: images too)", "",
@@ -37,7 +40,7 @@ static const struct command commands[] = {
 };
 
 enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_NO_CACHE,
-		 LONG_EXPLAIN_CACHE };
+		 LONG_EXPLAIN_CACHE, LONG_FAILED };
 
 /* Every option once: which command takes it is the OPT_* bit. */
 static const struct option_row {
@@ -56,6 +59,8 @@ static const struct option_row {
 	{ "interactive", 'i', OPT_TTY, NULL, "accepted as in docker: standard input is always passed" },
 	{ "allow", LONG_ALLOW, OPT_ALLOW, "WORDS",
 	  "allow what reaches outside the project: mounts=/PATH, capabilities=NAME, seccomp" },
+	{ "failed", LONG_FAILED, OPT_FAILED, NULL,
+	  "in the run step that failed last, on what it had written" },
 	{ "no-cache", LONG_NO_CACHE, OPT_CACHE, NULL, "run every run step again" },
 	{ "explain-cache", LONG_EXPLAIN_CACHE, OPT_CACHE, NULL,
 	  "say of each step whether it was found, and why not" },
@@ -161,6 +166,9 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 			return err_set(err, ERR_USAGE, "--allow: given more than %d times",
 				       CLI_ALLOW_MAX);
 		cli->allow[cli->allow_count++] = argument;
+		return 0;
+	case LONG_FAILED:
+		cli->failed = true;
 		return 0;
 	case LONG_NO_CACHE:
 		cli->no_cache = true;

@@ -102,6 +102,7 @@ struct job {
 	 * capabilities, leaves no core dump, and nothing that is made for it is in what it writes.
 	 */
 	bool step;
+	bool one_output;	/* its standard error goes where its standard output goes */
 	struct job_secret *secrets;	/* owned */
 	size_t secret_count;
 	enum seccomp_kind seccomp;	/* container only */

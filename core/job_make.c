@@ -114,6 +114,7 @@ int job_make_step(struct job *ret, const struct strv *argv, const struct process
 	struct job job = {
 		.step = true,
 		.no_stdin = true,
+		.one_output = true,
 		.umask = UMASK_DEFAULT,
 		.network = network,
 		.capabilities = caps_step_default(),

@@ -15,4 +15,11 @@
 int container_run_step(struct store *store, const struct rootfs *below, const struct job *job,
 		       struct store_tmp *upper, char **ret_tail, int *ret_code, struct err *err);
 
+/*
+ * The same for a person who looks at what a failed step wrote: on `upper`, the folder (O_PATH) in which
+ * that is kept, with the caller's streams, and a terminal where job->tty says so.
+ */
+int container_run_kept(struct store *store, const struct rootfs *below, const struct job *job,
+		       int kept, int *ret_code, struct err *err);
+
 #endif

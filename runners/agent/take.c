@@ -16,7 +16,8 @@ static int start_payload(struct agent *agent, struct str *out, struct err *err)
 	struct proto_start start = {
 		.flags = (job->tty ? PROTO_START_TTY : 0) |
 			 (agent->run->in >= 0 ? PROTO_START_STDIN : 0) |
-			 (job->step ? PROTO_START_GAIN | PROTO_START_ONE_OUTPUT : 0),
+			 (job->step ? PROTO_START_GAIN : 0) |
+			 (job->one_output ? PROTO_START_ONE_OUTPUT : 0),
 		.uid = job->identity.uid,
 		.gid = job->identity.gid,
 		.umask = job->umask,

@@ -183,7 +183,7 @@ static int talk(struct container *container, struct jail *jail, int channel, int
 	struct agent_run run = {
 		.channel = channel,
 		.in = container->job->no_stdin ? -1 : STDIN_FILENO,
-		.out = container->job->step ? STDERR_FILENO : STDOUT_FILENO,
+		.out = container->job->one_output ? STDERR_FILENO : STDOUT_FILENO,
 		.errors = STDERR_FILENO,
 		.printed = container->printed,
 		.printed_data = container->printed_data,

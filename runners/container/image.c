@@ -46,7 +46,11 @@ static int mount_image(const struct container *container, size_t number, struct 
 					 .bottom = below, .top = -1 };
 	char options[CONTAINER_OPTIONS_MAX] = "userxattr", path[40];
 
-	if (below < 0 || container_lower_option(&layers, options, err) < 0)
+	if (below < 0)
+		return -1;
+	if (layers.count == 0)
+		return TAKE_FD(below);
+	if (container_lower_option(&layers, options, err) < 0)
 		return -1;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", at);
 	if (mount("overlay", path, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options) < 0)

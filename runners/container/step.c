@@ -82,3 +82,21 @@ int container_run_step(struct store *store, const struct rootfs *below, const st
 		*ret_tail = tail_text(tail);
 	return result;
 }
+
+/* The overlay refuses to take up a work folder that was used with `volatile`. */
+int container_run_kept(struct store *store, const struct rootfs *below, const struct job *job,
+		       int kept, int *ret_code, struct err *err)
+{
+	_cleanup_free_ struct container *container = xcalloc(1, sizeof(*container));
+	int result = container_prepare(container, store, below, job, err);
+
+	if (result == 0 && (store_failed_fresh(store, kept, "work", err) < 0 ||
+			    store_failed_fresh(store, kept, "stubs", err) < 0))
+		result = -1;
+	if (result == 0)
+		result = container_upper_folders(container, store, kept, err);
+	if (result == 0)
+		result = container_start(container, ret_code, err);
+	container_done(container);
+	return result;
+}

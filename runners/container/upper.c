@@ -55,12 +55,14 @@ static int make_folder(struct store *store, int dir, const char *name, struct er
 {
 	_cleanup_close_ int fd = fs_open_dir_made(dir, name, 0755, err);
 	uint32_t uid, gid;
+	struct stat st;
 
 	if (fd < 0)
 		return -1;
 	if (!idmap_uid_outside(&store->map, 0, &uid) || !idmap_gid_outside(&store->map, 0, &gid))
 		return err_set(err, ERR_CONTAINER, "the id map has no root");
-	if (geteuid() == 0 && fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+	/* one that is taken up again may have another owner by now */
+	if (geteuid() == 0 && fstat(fd, &st) == 0 && st.st_uid == 0 && fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "give away %s", name);
 	return TAKE_FD(fd);
 }

@@ -120,7 +120,7 @@ last"
 	is "$who: a failure: tmp is empty" "$(ls -A "$store/v1/tmp")" ''
 	spec '    - run: for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do echo "line $i"; done; exit 1'
 	build >/dev/null
-	is "$who: twenty lines are kept" "$(sed '1,/last lines/d' "$W/err" | sed -n '1p;$p' | grep line)" 'line 3
+	is "$who: twenty lines are kept" "$(sed '1,/last lines/d' "$W/err" | grep line | sed -n '1p;$p')" 'line 3
 line 22'
 	spec '    - run: no-such-program-here'
 	build >/dev/null
@@ -138,6 +138,127 @@ line 22'
 	has "$who: with a mend" "$(cat "$W/err")" 'begin with another image'
 }
 
+# Caches stay from build to build and out of the layer; gc takes them when nobody needs them.
+caches() {
+	spec '    - run: ls /var/cache/x; echo 1 >/var/cache/x/one; touch /made' '      cache: [/var/cache/x, /opt/gone]'
+	build >/dev/null
+	is "$who: a cache: exit code" $? 0
+	has "$who: it is not in the layer" "$(layer)" '-rw-r--r-- 0/0 0 1980-01-02 00:00 made'
+	is "$who: nor is its mount point" "$(layer | wc -l)" 1
+	build --no-cache >/dev/null
+	is "$who: it was kept" "$(head -n 1 "$W/err")" one
+	as "$who" "$DUET" gc --store "$store" >/dev/null
+	build --no-cache >/dev/null
+	is "$who: also by gc" "$(head -n 1 "$W/err")" one
+	find "$store/v1/caches" -name ok -exec touch -d '31 days ago' {} +
+	as "$who" "$DUET" gc --store "$store" >/dev/null
+	is "$who: until nobody asked for it for a month" "$(find "$store/v1/caches" -name ok)" ''
+	build --no-cache >/dev/null
+	as "$who" "$DUET" gc --all --store "$store" >/dev/null
+	is "$who: gc --all" "$(find "$store/v1/caches" -name ok)" ''
+	# one build at a time has it
+	spec '    - run: test ! -e /c/held && touch /c/held && sleep 0.4 && rm /c/held' '      cache: [/c]'
+	build --no-cache >/dev/null &
+	other=$!
+	as "$who" "$DUET" build --no-cache --store "$store" -f "$P/duet.yaml" >/dev/null 2>"$W/err2"
+	is "$who: two builds: one" $? 0
+	wait $other
+	is "$who: two builds: the other" $? 0
+}
+
+# Folders of other images, read-only.
+mounts() {
+	spec '    - run: cat /from/etc/passwd | wc -l; cat /one; cat /linked/file; touch /from/x; touch /ok' \
+		'      mounts: [{from: other, to: /from}, {from: other, source: /made/one, to: /one}, {from: other, source: /link, to: /linked}]'
+	printf '%s\n' 'images:' '  other:' "    from: {archive: $W/root.tar.zst}" '    steps:' \
+		'      - run: mkdir /made; echo first >/made/one; ln -s /var/old /link; rm -r /opt/gone' >>"$P/duet.yaml"
+	build >/dev/null
+	is "$who: mounts: exit code" $? 0
+	has "$who: mounts: what is seen" "$(cat "$W/err")" "2
+first
+old
+touch: cannot touch '/from/x': Read-only file system"
+	is "$who: mounts: the layer" "$(layer)" '-rw-r--r-- 0/0 0 1980-01-02 00:00 ok'
+	printf '%s\n' 'duet: 1' 'name: stepped' 'image:' "  from: {archive: $W/root.tar.zst}" \
+		'  steps: [{run: "true", mounts: [{from: other, source: /none, to: /x}]}]' \
+		'images: {other: {from: scratch}}' >"$P/duet.yaml"
+	build >/dev/null
+	has "$who: a source that is not there" "$(cat "$W/err")" 'mount /none of another image: No such file'
+}
+
+secrets() {
+	spec '    - run: ls -l /run/secrets; cat /run/secrets/token | wc -c; cat /run/secrets/other; touch /done' \
+		'      secrets: [token, other]'
+	printf '%s\n' 'secrets: {token: {env: DUET_TEST_TOKEN}, other: {file: ./other}}' >>"$P/duet.yaml"
+	echo of-a-file >"$P/other"
+	build >/dev/null
+	is "$who: a secret that is not there: exit code" $? 2
+	has "$who: a secret that is not there" "$(cat "$W/err")" "duet.yaml:8:11: error[spec.missing]: build stepped: run ls -l"
+	has "$who: with a mend" "$(cat "$W/err")" "set DUET_TEST_TOKEN in duet's environment"
+	is "$who: nothing was run" "$(grep -c 'total' "$W/err")" 0
+	DUET_TEST_TOKEN=0123456789 build >/dev/null
+	is "$who: secrets: exit code" $? 0
+	has "$who: secrets are there" "$(cat "$W/err")" '
+10
+of-a-file'
+	is "$who: secrets: for the user alone" "$(grep -c '^-r--------' "$W/err")" 2
+	is "$who: secrets: not in the layer" "$(layer)" '-rw-r--r-- 0/0 0 1980-01-02 00:00 done'
+	DUET_TEST_TOKEN=another build >"$W/out"
+	is "$who: their values are in no key" "$(grep -c total "$W/err")" 0
+	[ "$who" = one ] && return
+	spec '    - run: cat /run/secrets/token' '      secrets: [token]' '      user: daemon'
+	printf '%s\n' 'secrets: {token: {env: DUET_TEST_TOKEN}}' >>"$P/duet.yaml"
+	DUET_TEST_TOKEN=mine build >/dev/null
+	has "$who: secrets of another user" "$(cat "$W/err")" mine
+}
+
+# What a failed step had written, and a shell on it.
+failed() {
+	spec '    - run: echo below >/below' '    - run: mkdir /half; echo written >/half/file; rm /var/old/file; exit 3' \
+		'      workdir: /srv/there' '      environment: {HERE: there}'
+	build >/dev/null
+	has "$who: a failed step: mend" "$(cat "$W/err")" 'duet shell --failed'
+	out=$(as "$who" "$DUET" shell --failed --store "$store" -f "$P/duet.yaml" -- \
+		sh -c 'pwd; echo $HERE; cat /below /half/file; ls /var/old; touch /half/more; echo err >&2; exit 5' 2>"$W/err2")
+	is "$who: shell --failed: exit code" $? 5
+	is "$who: shell --failed" "$out" '/srv/there
+there
+below
+written'
+	is "$who: shell --failed: errors apart" "$(cat "$W/err2")" err
+	as "$who" "$DUET" gc --store "$store" >/dev/null
+	out=$(echo 'ls /half' | as "$who" "$DUET" shell --failed --store "$store" -f "$P/duet.yaml" 2>&1)
+	is "$who: shell --failed, again, after gc" "$out" 'file
+more'
+	find "$store/v1/failed" -name ok -exec touch -d '25 hours ago' {} +
+	as "$who" "$DUET" gc --store "$store" >/dev/null
+	is "$who: kept for a day" "$(find "$store/v1/failed" -name ok)" ''
+	as "$who" "$DUET" shell --failed --store "$store" -f "$P/duet.yaml" 2>"$W/err" </dev/null
+	is "$who: nothing has failed: exit code" $? 125
+	has "$who: nothing has failed" "$(cat "$W/err")" 'no step of stepped has failed lately'
+	spec
+	sed -i '/steps:/d' "$P/duet.yaml"
+	is "$who: shell" "$(echo 'cat /var/old/file' | as "$who" "$DUET" shell --store "$store" -f "$P/duet.yaml" 2>/dev/null)" old
+}
+
+# A build that wants disks alone, after its layers were made so: the trees are made when a command runs.
+disks() {
+	spec '    - copy: ./other' '      to: /copied'
+	echo "target: {vm: {kernel: $KERNEL}}" >"$P/vm"
+	echo text >"$P/other"
+	sed -i "2r $P/vm" "$P/duet.yaml"
+	build --on vm >/dev/null
+	printf '%s\n' '    - run: cat /copied /var/old/file' >>"$P/duet.yaml"
+	build --on vm >"$W/id"
+	has "$who: on layers that are disks" "$(cat "$W/err")" 'text
+old'
+	is "$who: the same image as of trees" "$(build)" "$(cat "$W/id")"
+}
+
+KERNEL=
+if (vm_kernel) >/dev/null 2>&1; then
+	vm_kernel
+fi
 for who in $(all_users); do
 	P=$W/project-$who
 	mkdir -p "$P"
@@ -152,6 +273,11 @@ for who in $(all_users); do
 	sees
 	changes
 	failures
+	caches
+	mounts
+	secrets
+	failed
+	[ -z "$KERNEL" ] || disks
 	no_leftovers "$who" "$store"
 	is_sound "$who" "$who" "$store"
 done
