@@ -28,6 +28,9 @@ struct cli {
 	const char *username;	/* --username */
 	bool password_stdin;	/* --password-stdin */
 	bool no_verify;		/* --no-verify */
+	bool no_cache;		/* --no-cache */
+	bool explain_cache;	/* --explain-cache */
+	bool failed;		/* --failed */
 	const char *allow[CLI_ALLOW_MAX];	/* --allow, as often as it was given */
 	size_t allow_count;
 	char **rest;		/* operands; behind "--" for run */
@@ -45,6 +48,8 @@ struct cli {
 #define OPT_ALLOW 128u	/* --allow WORDS */
 #define OPT_PLATFORM 256u	/* --platform OS/ARCHITECTURE */
 #define OPT_LOGIN 512u	/* --username, --password-stdin, --no-verify */
+#define OPT_CACHE 1024u	/* --no-cache, --explain-cache */
+#define OPT_FAILED 2048u	/* --failed */
 
 struct command {
 	const char *name;
@@ -69,6 +74,7 @@ int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_pull(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_run(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_schema(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_shell(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_store(const struct cli *cli, int *ret_code, struct err *err);
 
 /*
