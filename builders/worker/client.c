@@ -140,6 +140,8 @@ int worker_start(struct worker *ret, const struct idmap *map, const struct worke
 	struct jail_entry entry = { .enter = enter, .data = &start };
 	uint64_t flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
 	bool network = request->op == WORKER_FETCH || request->op == WORKER_REGISTRY;
+	/* what lies in trees belongs to the ids of the store's map */
+	bool trees = request->op == WORKER_UNPACK || request->flags & WORKER_FROM_IMAGE;
 	struct worker worker = { .op = request->op, .socket = -1 };
 	struct idmap own;
 	int pair[2];
@@ -154,8 +156,7 @@ int worker_start(struct worker *ret, const struct idmap *map, const struct worke
 	worker_own_map(&own);
 	if (!network)
 		flags |= CLONE_NEWNET;
-	if (jail_start(&worker.jail, request->op == WORKER_UNPACK ? map : &own, flags, &entry,
-		       err) < 0)
+	if (jail_start(&worker.jail, trees ? map : &own, flags, &entry, err) < 0)
 		return -1;
 	worker.socket = ours;
 	if (worker_ask(&worker, request, fds, fd_count, err) < 0) {
