@@ -37,8 +37,8 @@ static int list_inputs(struct inputs *ret, const struct selection *selection, st
 	return 0;
 }
 
-static int digest_selection(const struct selection *selection, uint32_t flags, const char *what,
-			    struct digest *ret, struct err *err)
+static int ask_worker(const struct selection *selection, uint32_t flags, const char *what,
+		      struct digest *ret, struct err *err)
 {
 	struct worker_request request = { .version = WORKER_VERSION, .op = WORKER_DIGEST_SOURCE,
 					  .flags = flags | (selection->into ? WORKER_INTO : 0) };
@@ -54,11 +54,33 @@ static int digest_selection(const struct selection *selection, uint32_t flags, c
 	return 0;
 }
 
+/* `question` names what is selected; nothing is read while nothing has changed since the last answer. */
+static int digest_selection(struct store *store, const struct selection *selection, uint32_t flags,
+			    const char *question, struct digest *ret, struct err *err)
+{
+	_cleanup_(err_done) struct err ignored = { 0 };
+	bool known_state, at_rest = false;
+	struct digest state;
+	int known;
+
+	/* what cannot be walked through here a worker may still read, with the caller's rights over it */
+	known_state = sources_state(selection, &state, &at_rest, &ignored) == 0;
+	if (known_state) {
+		known = store_sources_get(store, question, &state, ret, err);
+		if (known != 0)
+			return known < 0 ? -1 : 0;
+	}
+	if (ask_worker(selection, flags, selection->sources[0].name, ret, err) < 0)
+		return -1;
+	return known_state && at_rest ? store_sources_set(store, question, &state, ret, err) : 0;
+}
+
 static int copy_resolve(struct resolve *resolve, const struct source *source,
 			const struct step *step, struct digest *ret, struct plan_base *ret_base,
 			struct err *err)
 {
 	_cleanup_(select_done) struct selection selection = { 0 };
+	_cleanup_(str_done) struct str question = { 0 };
 
 	(void)source;
 	(void)ret_base;
@@ -66,7 +88,10 @@ static int copy_resolve(struct resolve *resolve, const struct source *source,
 		return 0;
 	if (sources_of_host(&selection, resolve->spec, step, err) < 0)
 		return -1;
-	if (digest_selection(&selection, 0, selection.sources[0].name, ret, err) < 0)
+	str_addf(&question, "copy %d %s", selection.into, resolve->spec->dir);
+	for (size_t i = 0; i < step->patterns.count; i++)
+		str_addf(&question, "\n%s", step->patterns.items[i]);
+	if (digest_selection(resolve->store, &selection, 0, question.text, ret, err) < 0)
 		return err_wrap(err, "copy");
 	return 0;
 }
@@ -76,13 +101,13 @@ static int directory_resolve(struct resolve *resolve, const struct source *sourc
 			     struct plan_base *ret_base, struct err *err)
 {
 	_cleanup_(select_done) struct selection selection = { 0 };
+	_cleanup_free_ char *question = xasprintf("directory %s", source->path);
 
-	(void)resolve;
 	(void)step;
 	(void)ret_base;
 	if (sources_of_folder(&selection, source->path, err) < 0)
 		return -1;
-	if (digest_selection(&selection, WORKER_KEEP, source->path, ret, err) < 0)
+	if (digest_selection(resolve->store, &selection, WORKER_KEEP, question, ret, err) < 0)
 		return err_wrap(err, "read %s", source->path);
 	return 0;
 }

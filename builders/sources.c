@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/fs.h"
@@ -168,6 +169,56 @@ int sources_of_image(struct selection *ret, const struct step *step, const int *
 		source->pattern = cut_pattern(source->path, 1);
 	}
 	*ret = selection;
+	return 0;
+}
+
+/* ---- whether anything has changed ------------------------------------------------------------ */
+
+#define AT_REST_NS 2000000000ull
+#define STATE_VERSION "duet state 1"
+
+struct state {
+	struct sha256 hash;
+	uint64_t newest_ns;
+};
+
+static uint64_t to_ns(const struct timespec *time)
+{
+	return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_nsec;
+}
+
+static int add_state(void *data, const struct select_entry *entry, struct err *err)
+{
+	struct state *state = data;
+	const struct stat *st = entry->st;
+	const uint64_t fields[] = {
+		st->st_dev, st->st_ino, st->st_mode, (uint64_t)st->st_size, to_ns(&st->st_mtim),
+		to_ns(&st->st_ctim),
+	};
+	uint64_t times_ns[] = { fields[4], fields[5] };
+
+	(void)err;
+	sha256_add_text(&state->hash, entry->path);
+	sha256_add_field(&state->hash, fields, sizeof(fields));
+	for (size_t i = 0; i < ARRAY_SIZE(times_ns); i++)
+		if (times_ns[i] > state->newest_ns)
+			state->newest_ns = times_ns[i];
+	return 0;
+}
+
+int sources_state(const struct selection *selection, struct digest *ret, bool *ret_at_rest,
+		  struct err *err)
+{
+	struct state state = { 0 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	sha256_init(&state.hash);
+	sha256_add_text(&state.hash, STATE_VERSION);
+	if (select_walk(selection, add_state, &state, err) < 0)
+		return -1;
+	sha256_end(&state.hash, ret);
+	*ret_at_rest = state.newest_ns + AT_REST_NS < to_ns(&now);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #ifndef DUET_BUILDERS_SOURCES_H
 #define DUET_BUILDERS_SOURCES_H
 
+#include "core/digest.h"
 #include "core/select.h"
 #include "core/spec.h"
 
@@ -16,6 +17,12 @@ int sources_of_folder(struct selection *ret, const char *path, struct err *err);
 /* Out of an image with these trees (borrowed for as long as *ret is). */
 int sources_of_image(struct selection *ret, const struct step *step, const int *trees, size_t count,
 		     struct err *err);
+/*
+ * Stands for all that stat tells of what is selected: the same state, the same content. *ret_at_rest:
+ * nothing was changed within the last 2 s, when two changes can look alike.
+ */
+int sources_state(const struct selection *selection, struct digest *ret, bool *ret_at_rest,
+		  struct err *err);
 /* The selection's text as a file in memory; -1. */
 int sources_text(const struct selection *selection, struct err *err);
 

@@ -123,7 +123,7 @@ START_TEST(refused)
 	struct ignore ignore;
 	struct err err = { 0 };
 
-	ck_assert_int_eq(ignore_parse(&ignore, "f", "a\n!x/../b", 10, &err), -1);
+	ck_assert_int_eq(ignore_parse(&ignore, "f", "a\n!x/../b", 9, &err), -1);
 	ck_assert_int_eq(err.code, ERR_SPEC_VALUE);
 	ck_assert_str_eq(err.place, "f:2:1");
 	err_done(&err);
