@@ -185,7 +185,8 @@ class Reply:
 class Listener:
     """`answer(request, reply)` is called for every request; what it does not read is lost."""
 
-    def __init__(self, name, log, answer, certificate=None, port=0, alpn=None, talk=None):
+    def __init__(self, name, log, answer, certificate=None, port=0, alpn=None, talk=None,
+                 address="127.0.0.1"):
         self.name, self.log, self.answer = name, log, answer
         self.connections = 0
         self.refused = 0        # by TLS
@@ -197,12 +198,14 @@ class Listener:
             self.context.load_cert_chain(*certificate)
             if alpn:
                 self.context.set_alpn_protocols(alpn)
-        self.socket = socket.create_server(("127.0.0.1", port), backlog=128)
+        self.socket = socket.create_server((address, port), backlog=128)
+        self.address = address
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
-    def url(self, path="/", host="127.0.0.1"):
-        return "%s://%s:%d%s" % ("https" if self.context else "http", host, self.port, path)
+    def url(self, path="/", host=None):
+        return "%s://%s:%d%s" % ("https" if self.context else "http", host or self.address,
+                                 self.port, path)
 
     def accept(self):
         while True:
