@@ -228,8 +228,10 @@ def flip_always(hit):
 @fault("good")
 def flip_and_cut_once(hit):
     """What is taken up later is wrong; only the whole's digest tells."""
+    end = max(hit.at, 1)
+    hit.at = end - 1
     hit.head()
-    hit.reply.body(hit.flipped()[:hit.at + 1])
+    hit.reply.body(hit.flipped()[:end])
     hit.reply.reset()
 
 
