@@ -7,6 +7,7 @@ import concurrent.futures
 import os
 import re
 import sys
+import time
 import traceback
 
 import registry_auth_cases  # noqa: F401  (registers its cases)
@@ -16,11 +17,15 @@ from registry_rules_cases import controls
 
 
 def run_case(row, name, function):
+    begin = time.monotonic()
+    trouble = None
     try:
         function(Test(name, **function.options))
-        return row, name, None
     except Exception:
-        return row, name, traceback.format_exc()
+        trouble = traceback.format_exc()
+    if os.environ.get("VERBOSE_TESTS"):
+        print("%.1f s: %s" % (time.monotonic() - begin, name), file=sys.stderr, flush=True)
+    return row, name, trouble
 
 
 def one_line(text):

@@ -299,7 +299,7 @@ def in_a_second():
 
 ALWAYS = {"once": False}
 table({
-    "s416_once": ("good", ("416 X", None)), "s416_always": ("bad", ("416 X", None), ALWAYS),
+    "s416_once": ("any", ("416 X", None)), "s416_always": ("bad", ("416 X", None), ALWAYS),
     "s401_always": ("bad", ("401 X", None), ALWAYS),
     "s429_now_once": ("good", ("429 X", 0)), "s429_2s_once": ("good", ("429 X", 2)),
     "s503_huge_once": ("good", ("503 X", 10**9)), "s503_date_once": ("good", ("503 X", in_a_second)),

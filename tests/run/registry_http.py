@@ -14,6 +14,7 @@ import urllib.parse
 
 HEAD_MAX = 1 << 20
 IDLE_S = 20
+TLS_HANDSHAKE = b"\x16"
 
 
 class Gone(OSError):
@@ -190,7 +191,6 @@ class Listener:
         self.name, self.log, self.answer = name, log, answer
         self.connections = 0
         self.refused = 0        # by TLS
-        self.first_bytes = []   # of connections without TLS
         self.context = None
         self.talk = talk or self.talk_http
         if certificate:
@@ -243,11 +243,12 @@ class Listener:
     def talk_http(self, connection):
         left = b""
         while True:
+            if not self.context and connection.recv(1, socket.MSG_PEEK) == TLS_HANDSHAKE:
+                connection.sendall(b"HTTP/1.1 400 No TLS Here\r\nContent-Length: 0\r\n\r\n")
+                return
             head, left = read_head(connection, left)
             if not head:
                 return
-            if not self.context:
-                self.first_bytes.append(head[:4])
             request = Request(self, head)
             request.body, left = read_body(connection, request, left)
             self.log.add(request)
