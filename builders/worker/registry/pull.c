@@ -74,6 +74,7 @@ static struct fetch fetch_for(struct pull *pull, const char *url)
 		.plain_http = session->plain_http,
 		.ca_file = session->ca_file,
 		.user_agent = session->user_agent,
+		.stall_s = session->stall_s,
 		.out = visit->fds[0],
 		.authority = &visit->authority,
 		.transport = visit->transport,
