@@ -134,6 +134,11 @@ for keep in 0 1 1000000 "$size"; do
 		awk '{ print $10 }')
 	[ "$keep" = "$size" ] || is "bytes that were sent from $keep" "$sent" $((size - keep))
 done
+# a reader that goes away after its first bytes takes nothing with it
+rm -f "$W/part"
+probe "$open" team/web tee "$digest" "$size" "$W/part" /dev/full blob "$digest" "$size" "$W/part2"
+is 'a reader that goes away' "$CODE $(digest_of_file "$W/part") $(digest_of_file "$W/part2")" \
+	"0 $digest $digest"
 # rubbish in the file: it is found, and all of it is fetched
 head -c 1000000 /dev/zero >"$W/part"
 probe "$open" team/web blob "$digest" "$size" "$W/part"
