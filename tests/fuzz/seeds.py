@@ -303,6 +303,19 @@ def kernels(seeds, work):
             path_.encode() + b"\0" + struct.pack("<H", len(data)) + data for path_, data in content.items()])
 
 
+def registries(seeds):
+    seeds.texts("registry", 0, "challenge", [
+        b'Bearer realm="https://registry.example.org/token",service="s",scope="repository:a/b:pull"',
+        b'Basic realm="r", Bearer realm="https://auth.example.org:1/t", error=insufficient_scope',
+        b'Negotiate abc==, Bearer realm="a\\"b", realm="c"', b'Bearer realm="https://169.254.169.254/"'])
+    seeds.texts("registry", 1, "place", [
+        b"https://h:5000/v2/a\0/v2/a/uploads/1?_state=x", b"http://h\0https://h:80/x",
+        b"https://[::1]:1/a\0//[::1]:2/b", b"https://H/\0https://h:443/"])
+    seeds.texts("registry", 2, "page", [
+        b'\1\0\4{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no \\u001b[2J"}]}',
+        b"\3\0\1not JSON \x1b]52;c;x\x07\r", b'\0\1\0{"errors":{"code":1}}', b'\5\0\3{"errors":[]}'])
+
+
 def fetches(seeds):
     seeds.texts("fetch", 0, "url", [
         "https://host/a?b#c", "http://h:8080/x", "https://user:pw@h/", "https://[::1]:443/", "https://127.0.0.1/%2e",
@@ -358,7 +371,7 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         archives(seeds, build, work)
         kernels(seeds, work)
-    for make in (specs, streams, agents, inits, consoles, debians, fetches, strings):
+    for make in (specs, streams, agents, inits, consoles, debians, fetches, registries, strings):
         make(seeds)
 
 

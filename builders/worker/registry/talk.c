@@ -173,6 +173,11 @@ static bool start(struct turn *turn)
 	return !failed;
 }
 
+void talk_hurry(struct talk *talk, uint32_t stall_s)
+{
+	talk->session.stall_s = stall_s;
+}
+
 int talk_go(struct talk *talk)
 {
 	struct worker_reply ready = { .version = WORKER_VERSION, .message = WORKER_DONE };
