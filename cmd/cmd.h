@@ -19,6 +19,7 @@ struct cli {
 	const char *file;	/* -f */
 	const char *store;	/* --store */
 	const char *on;		/* --on */
+	const char *format;	/* --format */
 	bool json;		/* --json */
 	bool explain;		/* --explain */
 	bool tty;		/* -t */
@@ -38,6 +39,7 @@ struct cli {
 #define OPT_TTY 32u	/* -t, -i, -it */
 #define OPT_ALL 64u	/* --all */
 #define OPT_ALLOW 128u	/* --allow WORDS */
+#define OPT_FORMAT 256u	/* --format FORMAT */
 
 struct command {
 	const char *name;
@@ -54,6 +56,7 @@ struct command {
 int cmd_build(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_check(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_doctor(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_export(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_gc(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);

@@ -134,13 +134,15 @@ int oci_copy(int in, uint64_t offset, uint64_t bytes, const struct digest *expec
 
 /* ---- docker archives ------------------------------------------------------------------------- */
 
-/* gzip or zstd? Only the first bytes are looked at. */
-static bool is_compressed(int file)
+enum oci_compression oci_compression_of(int file)
 {
 	char magic[4] = "";
 
-	return pread(file, magic, sizeof(magic), 0) == sizeof(magic) &&
-	       (!memcmp(magic, "\x1f\x8b", 2) || !memcmp(magic, "\x28\xb5\x2f\xfd", 4));
+	if (pread(file, magic, sizeof(magic), 0) != sizeof(magic))
+		return OCI_PLAIN;
+	return !memcmp(magic, "\x1f\x8b", 2)		 ? OCI_GZIP
+	       : !memcmp(magic, "\x28\xb5\x2f\xfd", 4) ? OCI_ZSTD
+							 : OCI_PLAIN;
 }
 
 static int inflate(int file, int scratch, struct err *err)
@@ -163,7 +165,7 @@ int oci_open_docker_archive(int file, int scratch, const char *tag, const char *
 	struct worker_request request = { .op = WORKER_DOCKER_ARCHIVE };
 	_cleanup_close_ int record = new_memory("duet-image", err), plain = -1;
 	_cleanup_close_ int config = new_memory("duet-config", err);
-	bool compressed = is_compressed(file);
+	bool compressed = oci_compression_of(file) != OCI_PLAIN;
 	struct worker_reply reply;
 
 	if (record < 0 || config < 0)

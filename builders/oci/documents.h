@@ -28,6 +28,9 @@ int oci_make_image(int manifest, int config, const struct digest *expected, cons
 int oci_copy(int in, uint64_t offset, uint64_t bytes, const struct digest *expected, int out,
 	     const char *what, struct digest *ret, struct err *err);
 
+/* By the first bytes of a blob. */
+enum oci_compression oci_compression_of(int file);
+
 struct oci_archive {
 	struct oci_image image;	/* owned; image.places tells where the layers lie in `file` */
 	int file;		/* owned; a plain tar: the archive, or its inflated copy */

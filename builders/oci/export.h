@@ -39,6 +39,13 @@ extern const char *const oci_export_formats[EXPORT_FORMATS + 1];
  */
 int export_oci(struct store *store, const struct oci_export *args, struct err *err);
 
+/*
+ * The same for an image of the store: layers as they are there, EROFS files made where they are missing,
+ * the date out of its config. `reference` may be NULL.
+ */
+int export_image(struct store *store, const struct store_image *image, enum export_format format,
+		 const char *file, const char *reference, struct err *err);
+
 /* export_root.c: EXPORT_TAR and EXPORT_EROFS into an open file. */
 struct tarfile;
 int export_root(struct tarfile *file, const struct oci_export *args, struct err *err);
