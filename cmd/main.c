@@ -53,7 +53,7 @@ static const struct option_row {
 	{ "store", LONG_STORE, OPT_STORE, "DIR", "the store (default: $DUET_STORE, the cache folder)" },
 	{ "on", LONG_ON, OPT_ON, "RUNNER", "container, vm or all (default: the first of the spec's `on`)" },
 	{ "format", LONG_FORMAT, OPT_FORMAT, "FORMAT",
-	  "oci and docker-archive (one file is both), tar, erofs (default: oci)" },
+	  "oci, docker-archive (both are one file), tar or erofs (default: oci)" },
 	{ "explain", LONG_EXPLAIN, OPT_EXPLAIN, NULL, "print what would be done, and stop" },
 	{ "tty", 't', OPT_TTY, NULL, "give the job a terminal" },
 	{ "interactive", 'i', OPT_TTY, NULL, "accepted as in docker: standard input is always passed" },

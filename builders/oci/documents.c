@@ -145,17 +145,24 @@ enum oci_compression oci_compression_of(int file)
 							 : OCI_PLAIN;
 }
 
-static int inflate(int file, int scratch, struct err *err)
+int oci_inflate(int in, const struct digest *expected, int out, const char *what,
+		struct digest *ret_plain, uint64_t *ret_bytes, struct err *err)
 {
 	struct worker_request request = { .op = WORKER_COPY, .flags = WORKER_INFLATE };
-	const int fds[] = { scratch, file };
+	const int fds[] = { out, in };
 	struct worker_reply reply;
 
-	if (lseek(file, 0, SEEK_SET) < 0)
-		return err_sys(err, errno, "read the archive");
-	if (run(&request, fds, ARRAY_SIZE(fds), "inflate the archive", &reply, err) < 0)
+	if (expected) {
+		request.flags |= WORKER_HAS_EXPECTED;
+		request.expected = *expected;
+	}
+	if (lseek(in, 0, SEEK_SET) < 0)
+		return err_sys(err, errno, "read from the start");
+	if (run(&request, fds, ARRAY_SIZE(fds), what, &reply, err) < 0)
 		return -1;
-	log_progress_end("inflate the archive");
+	log_progress_end(what);
+	*ret_plain = reply.diff_id;
+	*ret_bytes = reply.plain_bytes;
 	return 0;
 }
 
@@ -167,10 +174,13 @@ int oci_open_docker_archive(int file, int scratch, const char *tag, const char *
 	_cleanup_close_ int config = new_memory("duet-config", err);
 	bool compressed = oci_compression_of(file) != OCI_PLAIN;
 	struct worker_reply reply;
+	struct digest digest;
+	uint64_t bytes;
 
 	if (record < 0 || config < 0)
 		return -1;
-	if (compressed && inflate(file, scratch, err) < 0)
+	if (compressed && oci_inflate(file, NULL, scratch, "inflate the archive", &digest, &bytes,
+				      err) < 0)
 		return -1;
 	plain = fcntl(compressed ? scratch : file, F_DUPFD_CLOEXEC, 0);
 	if (plain < 0)

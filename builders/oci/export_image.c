@@ -38,24 +38,49 @@ static int open_blob(struct store *store, const struct store_layer *layer, int *
 					       "into the store; --format tar and erofs need no blob");
 }
 
+/* The layer as it is; with `plain` zstd gives way to the plain tar, in *ret_file. */
+static int take_layer(struct store *store, const struct store_layer *layer, bool plain,
+		      struct oci_layer *ret, int *ret_file, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	struct digest diff_id;
+
+	if (open_blob(store, layer, &fd, err) < 0)
+		return -1;
+	*ret = (struct oci_layer){ .blob = layer->blob, .bytes = layer->blob_bytes,
+				   .compression = oci_compression_of(fd), .diff_id = layer->diff_id };
+	if (!plain || ret->compression != OCI_ZSTD)
+		return 0;
+	if (store_blob_new(store, ret_file, err) < 0 ||
+	    oci_inflate(fd, &layer->blob, *ret_file, "inflate a layer", &diff_id, &ret->bytes,
+			err) < 0)
+		return -1;
+	if (!digest_equal(&diff_id, &layer->diff_id))
+		return err_set(err, ERR_STORE, "a layer of the store is not what its record says");
+	ret->blob = diff_id;
+	ret->compression = OCI_PLAIN;
+	return 0;
+}
+
 static int export_blobs(struct store *store, const struct store_image *image,
 			struct oci_export *args, struct err *err)
 {
 	_cleanup_free_ struct oci_layer *layers = xcalloc(image->layer_count + 1, sizeof(*layers));
+	_cleanup_free_ int *files = xcalloc(image->layer_count + 1, sizeof(*files));
+	bool plain = args->format == EXPORT_DOCKER_ARCHIVE;
+	int result = 0;
 
-	for (size_t i = 0; i < image->layer_count; i++) {
-		_cleanup_close_ int fd = -1;
-
-		if (open_blob(store, &image->layers[i], &fd, err) < 0)
-			return err_wrap(err, "export");
-		layers[i] = (struct oci_layer){
-			.blob = image->layers[i].blob, .bytes = image->layers[i].blob_bytes,
-			.compression = oci_compression_of(fd), .diff_id = image->layers[i].diff_id,
-		};
-	}
+	for (size_t i = 0; i < image->layer_count; i++)
+		files[i] = -1;
+	for (size_t i = 0; result == 0 && i < image->layer_count; i++)
+		result = take_layer(store, &image->layers[i], plain, &layers[i], &files[i], err);
 	args->layers = layers;
 	args->layer_count = image->layer_count;
-	return export_oci(store, args, err);
+	args->files = files;
+	result = result < 0 ? err_wrap(err, "export") : export_oci(store, args, err);
+	for (size_t i = 0; i < image->layer_count; i++)
+		mem_closep(&files[i]);
+	return result;
 }
 
 /* A layer as EROFS file, made from its blob where the store does not have it. */
