@@ -83,6 +83,9 @@ sed -i 's/33:33/44:44/' config.json
 has 'umoci: another config' "$($probe image "$manifest" config.json "$wanted" 2>&1)" \
 	'error[fetch.digest]'
 
+head -c 4194305 /dev/zero | tr '\0' ' ' >large.json
+has 'a manifest that is too large' "$($probe pick large.json '' linux/amd64 2>&1)" 'error[oci.refused]'
+
 # ---- skopeo: every format and compression ------------------------------------------------------
 # check_dir NAME: a folder that skopeo wrote
 check_dir() {

@@ -110,12 +110,24 @@ if command -v podman >/dev/null; then
 		command podman --root "$W/containers" --runroot "$W/tmp/run" --storage-driver vfs \
 			--tmpdir "$W/tmp/libpod" "$@"
 	}
-	for file in plain.tar web.tar; do
+	for file in web.tar plain.tar; do
 		podman load -q -i $file >podman.log 2>&1 || not_ok "podman load: $(cat podman.log)"
 		is "podman: the image of $file" "$(podman image inspect --format '{{.Id}}' localhost/web:latest)" \
 			"${wanted#sha256:}"
 	done
 	is 'podman: its user' "$(podman image inspect --format '{{.Config.User}}' localhost/web)" 33
+	for format in docker-archive oci-archive; do
+		podman save -q --format $format -o saved-$format.tar localhost/web:latest 2>podman.log ||
+			not_ok "podman save: $(cat podman.log)"
+	done
+	has 'podman save: read' "$("$W/bin/oci_probe" archive saved-docker-archive.tar web:latest 2>/dev/null)" \
+		"config $wanted"
+	has 'podman save: an OCI archive is none' \
+		"$("$W/bin/oci_probe" archive saved-oci-archive.tar '' 2>&1)" 'manifest.json'
+	mkdir saved
+	tar -xf saved-oci-archive.tar -C saved
+	has 'podman save: a whole reference as tag' \
+		"$("$W/bin/oci_probe" layout saved/index.json latest 2>&1)" 'leads to '
 	rm -rf "$W/containers" 2>/dev/null || command podman unshare rm -rf "$W/containers"
 fi
 has 'duet reads it, too' "$("$W/bin/oci_probe" archive web.tar latest 2>/dev/null)" "config $wanted"
