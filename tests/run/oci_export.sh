@@ -21,8 +21,10 @@ cat >project/duet.yaml <<'END'
 duet: 1
 name: web
 image:
-  from: {directory: ./root}
+  from: scratch
   steps:
+    - copy: ./root
+      to: /
     - copy: ./site
       to: /srv
       owner: 33:33
@@ -144,6 +146,24 @@ is 'export erofs' "$("$DUET" export -q --format erofs web "$W/root.erofs" 2>&1)"
 if command -v fsck.erofs >/dev/null; then
 	is 'fsck.erofs' "$(fsck.erofs root.erofs >/dev/null 2>fsck.log; echo $?; cat fsck.log)" 0
 fi
+
+# ---- whoever runs duet --------------------------------------------------------------------------
+for who in $(all_users); do
+	case $who in
+	root | self) continue ;;
+	esac
+	make_user "$who" || continue
+	mkdir "$W/by-$who"
+	chown "duet-$who-$$" "$W/by-$who"
+	as "$who" env DUET_STORE="$W/by-$who/store" "$DUET" build -q -C project >user.log 2>&1 ||
+		not_ok "$who: build: $(cat user.log)"
+	for kind in oci:web.tar docker-archive:plain.tar tar:root.tar erofs:root.erofs; do
+		is "$who: export ${kind%:*}" "$(as "$who" env DUET_STORE="$W/by-$who/store" "$DUET" \
+			export -q --format "${kind%:*}" web "$W/by-$who/out" 2>&1)" ''
+		is "$who: ${kind%:*}: the same bytes as root's" "$(sha256sum <"by-$who/out")" \
+			"$(sha256sum <"${kind#*:}")"
+	done
+done
 
 # ---- what fails ---------------------------------------------------------------------------------
 has 'no such image' "$("$DUET" export nothing x.tar 2>&1)" 'there is no image `nothing`'
