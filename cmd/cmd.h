@@ -21,6 +21,7 @@ struct cli {
 	const char *store;	/* --store */
 	const char *on;		/* --on */
 	const char *platform;	/* --platform */
+	const char *format;	/* --format */
 	bool json;		/* --json */
 	bool explain;		/* --explain */
 	bool tty;		/* -t */
@@ -50,6 +51,7 @@ struct cli {
 #define OPT_LOGIN 512u	/* --username, --password-stdin, --no-verify */
 #define OPT_CACHE 1024u	/* --no-cache, --explain-cache */
 #define OPT_FAILED 2048u	/* --failed */
+#define OPT_FORMAT 4096u	/* --format FORMAT */
 
 struct command {
 	const char *name;
@@ -66,6 +68,7 @@ struct command {
 int cmd_build(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_check(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_doctor(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_export(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_gc(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_login(const struct cli *cli, int *ret_code, struct err *err);

@@ -26,6 +26,8 @@ static const struct command commands[] = {
 	  OPT_FILE | OPT_STORE | OPT_ON | OPT_JSON | OPT_CACHE, 0, false, cmd_build },
 	{ "pull", "image", "fetch an image from a registry and unpack it", "REFERENCE",
 	  OPT_STORE | OPT_ON | OPT_PLATFORM, 1, false, cmd_pull },
+	{ "export", "image", "write an image as one file", "[NAME] FILE",
+	  OPT_FILE | OPT_STORE | OPT_FORMAT, 2, false, cmd_export },
 	{ "images", "image", "list the images of the store", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_images },
 	{ "login", "image", "keep a login for a registry, after trying it", "HOST[:PORT]",
@@ -46,7 +48,7 @@ static const struct command commands[] = {
 };
 
 enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM,
-		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY, LONG_NO_CACHE, LONG_EXPLAIN_CACHE, LONG_FAILED };
+		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY, LONG_NO_CACHE, LONG_EXPLAIN_CACHE, LONG_FAILED, LONG_FORMAT };
 
 /* Every option once: which command takes it is the OPT_* bit. */
 static const struct option_row {
@@ -60,6 +62,8 @@ static const struct option_row {
 	{ "directory", 'C', 0, "DIR", "work as if started there" },
 	{ "store", LONG_STORE, OPT_STORE, "DIR", "the store (default: $DUET_STORE, the cache folder)" },
 	{ "on", LONG_ON, OPT_ON, "RUNNER", "container, vm or all (default: the first of the spec's `on`)" },
+	{ "format", LONG_FORMAT, OPT_FORMAT, "FORMAT",
+	  "oci, docker-archive (both are one file), tar or erofs (default: oci)" },
 	{ "explain", LONG_EXPLAIN, OPT_EXPLAIN, NULL, "print what would be done, and stop" },
 	{ "tty", 't', OPT_TTY, NULL, "give the job a terminal" },
 	{ "interactive", 'i', OPT_TTY, NULL, "accepted as in docker: standard input is always passed" },
@@ -166,6 +170,9 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 		return 0;
 	case LONG_ON:
 		cli->on = argument;
+		return 0;
+	case LONG_FORMAT:
+		cli->format = argument;
 		return 0;
 	case LONG_JSON:
 		cli->json = true;

@@ -274,6 +274,17 @@ static int run_kernel(struct work *work, struct err *err)
 	return 0;
 }
 
+/* Too large is the document's fault, not the host's. */
+static int read_document(int fd, const char *name, size_t max, char **ret, size_t *ret_size,
+			 struct err *err)
+{
+	if (fs_read_fd(fd, name, max, ret, ret_size, err) == 0)
+		return 0;
+	if (err->code == -EFBIG)
+		err->code = ERR_OCI;
+	return -1;
+}
+
 static int run_pick(struct work *work, struct err *err)
 {
 	const struct worker_request *request = &work->request;
@@ -282,7 +293,7 @@ static int run_pick(struct work *work, struct err *err)
 	_cleanup_free_ char *text = NULL;
 	size_t size;
 
-	if (fs_read_fd(work->fds[0], "a document", OCI_MANIFEST_MAX, &text, &size, err) < 0)
+	if (read_document(work->fds[0], "a document", OCI_MANIFEST_MAX, &text, &size, err) < 0)
 		return -1;
 	if (request->flags & WORKER_LAYOUT
 		    ? oci_layout_look(text, size, request->text, &found, err)
@@ -316,10 +327,10 @@ static int run_image(struct work *work, struct err *err)
 	_cleanup_(oci_image_done) struct oci_image image = { 0 };
 	size_t manifest_size, config_size;
 
-	if (fs_read_fd(work->fds[1], "a manifest", OCI_MANIFEST_MAX, &manifest, &manifest_size,
-		       err) < 0 ||
-	    fs_read_fd(work->fds[2], "an image's config", OCI_CONFIG_MAX, &config, &config_size,
-		       err) < 0 ||
+	if (read_document(work->fds[1], "a manifest", OCI_MANIFEST_MAX, &manifest, &manifest_size,
+			  err) < 0 ||
+	    read_document(work->fds[2], "an image's config", OCI_CONFIG_MAX, &config, &config_size,
+			  err) < 0 ||
 	    oci_image_verified(manifest, manifest_size, expected, config, config_size, &image,
 			       err) < 0)
 		return -1;
