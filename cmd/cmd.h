@@ -24,6 +24,7 @@ struct cli {
 	bool explain;		/* --explain */
 	bool tty;		/* -t */
 	bool all;		/* --all */
+	const char *from;	/* --from */
 	const char *username;	/* --username */
 	bool password_stdin;	/* --password-stdin */
 	bool no_verify;		/* --no-verify */
@@ -43,6 +44,7 @@ struct cli {
 #define OPT_ALL 64u	/* --all */
 #define OPT_ALLOW 128u	/* --allow WORDS */
 #define OPT_LOGIN 256u	/* --username, --password-stdin, --no-verify */
+#define OPT_FROM 512u	/* --from FILE */
 
 struct command {
 	const char *name;
@@ -61,6 +63,7 @@ int cmd_check(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_doctor(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_gc(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_init(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_login(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_logout(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);

@@ -16,6 +16,8 @@
 #define EXIT_USAGE 2
 
 static const struct command commands[] = {
+	{ "init", "spec", "write a first spec, or one from a Dockerfile", "",
+	  OPT_FILE | OPT_FROM, 0, false, cmd_init },
 	{ "check", "spec", "check a spec and say what is wrong with it", "",
 	  OPT_FILE, 0, false, cmd_check },
 	{ "plan", "spec", "print the steps of a build and their keys", "",
@@ -41,7 +43,7 @@ static const struct command commands[] = {
 };
 
 enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW,
-		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY };
+		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY, LONG_FROM };
 
 /* Every option once: which command takes it is the OPT_* bit. */
 static const struct option_row {
@@ -61,6 +63,7 @@ static const struct option_row {
 	{ "allow", LONG_ALLOW, OPT_ALLOW, "WORDS",
 	  "allow what reaches outside the project: mounts=/PATH, capabilities=NAME, seccomp" },
 	{ "all", LONG_ALL, OPT_ALL, NULL, "images too" },
+	{ "from", LONG_FROM, OPT_FROM, "FILE", "the Dockerfile to take it from" },
 	{ "username", 'u', OPT_LOGIN, "USER", "whose login it is (default: it is asked for)" },
 	{ "password-stdin", LONG_PASSWORD_STDIN, OPT_LOGIN, NULL,
 	  "read the password or token from standard input" },
@@ -166,6 +169,9 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 			return err_set(err, ERR_USAGE, "--allow: given more than %d times",
 				       CLI_ALLOW_MAX);
 		cli->allow[cli->allow_count++] = argument;
+		return 0;
+	case LONG_FROM:
+		cli->from = argument;
 		return 0;
 	case 'u':
 		cli->username = argument;
