@@ -20,6 +20,7 @@ struct cli {
 	const char *file;	/* -f */
 	const char *store;	/* --store */
 	const char *on;		/* --on */
+	const char *platform;	/* --platform */
 	bool json;		/* --json */
 	bool explain;		/* --explain */
 	bool tty;		/* -t */
@@ -43,8 +44,9 @@ struct cli {
 #define OPT_TTY 32u	/* -t, -i, -it */
 #define OPT_ALL 64u	/* --all */
 #define OPT_ALLOW 128u	/* --allow WORDS */
-#define OPT_LOGIN 256u	/* --username, --password-stdin, --no-verify */
-#define OPT_FROM 512u	/* --from FILE */
+#define OPT_PLATFORM 256u	/* --platform OS/ARCHITECTURE */
+#define OPT_LOGIN 512u	/* --username, --password-stdin, --no-verify */
+#define OPT_FROM 1024u	/* --from FILE */
 
 struct command {
 	const char *name;
@@ -67,6 +69,7 @@ int cmd_init(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_login(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_logout(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_pull(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_run(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_schema(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_store(const struct cli *cli, int *ret_code, struct err *err);
