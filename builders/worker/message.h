@@ -65,6 +65,11 @@ enum worker_op {
 	/* fds: file, read from offset 0. text: a repository of the registry to mount it from, or "". */
 	WORKER_PUT_BLOB,
 	WORKER_PUT_MANIFEST,	/* fds: file. text: tag or digest; name: the media type */
+	/*
+	 * Is the login good? fds: a file that stays empty. The reply: entries is 1 when the registry asked
+	 * for a login, 0 when it lets everybody in. The conversation's repository does not matter.
+	 */
+	WORKER_TRY_LOGIN,
 	WORKER_OP_END
 };
 
