@@ -17,6 +17,7 @@ check_packages='python3 python3-jsonschema python3-yaml strace bubblewrap crun r
 golang-github-opencontainers-image-spec-dev
 attr acl libcap2-bin e2fsprogs zstd xz-utils gzip openssl curl shellcheck util-linux procps
 gnupg kmod lz4 binutils erofs-utils docker-registry apache2-utils golang-docker-credential-helpers pass
+buildah busybox-static
 clang libclang-rt-14-dev'
 
 case $(uname -m) in

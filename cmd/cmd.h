@@ -26,6 +26,7 @@ struct cli {
 	bool explain;		/* --explain */
 	bool tty;		/* -t */
 	bool all;		/* --all */
+	const char *from;	/* --from */
 	const char *username;	/* --username */
 	bool password_stdin;	/* --password-stdin */
 	bool no_verify;		/* --no-verify */
@@ -52,6 +53,7 @@ struct cli {
 #define OPT_CACHE 1024u	/* --no-cache, --explain-cache */
 #define OPT_FAILED 2048u	/* --failed */
 #define OPT_FORMAT 4096u	/* --format FORMAT */
+#define OPT_FROM 8192u	/* --from FILE */
 
 struct command {
 	const char *name;
@@ -71,6 +73,7 @@ int cmd_doctor(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_export(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_gc(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_init(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_login(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_logout(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);

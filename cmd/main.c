@@ -16,6 +16,8 @@
 #define EXIT_USAGE 2
 
 static const struct command commands[] = {
+	{ "init", "spec", "write a first spec, or one from a Dockerfile", "",
+	  OPT_FILE | OPT_FROM, 0, false, cmd_init },
 	{ "check", "spec", "check a spec and say what is wrong with it", "",
 	  OPT_FILE, 0, false, cmd_check },
 	{ "plan", "spec", "print the steps of a build and their keys", "",
@@ -48,7 +50,8 @@ static const struct command commands[] = {
 };
 
 enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM,
-		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY, LONG_NO_CACHE, LONG_EXPLAIN_CACHE, LONG_FAILED, LONG_FORMAT };
+		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY, LONG_NO_CACHE, LONG_EXPLAIN_CACHE, LONG_FAILED, LONG_FORMAT,
+		 LONG_FROM };
 
 /* Every option once: which command takes it is the OPT_* bit. */
 static const struct option_row {
@@ -77,6 +80,7 @@ static const struct option_row {
 	{ "explain-cache", LONG_EXPLAIN_CACHE, OPT_CACHE, NULL,
 	  "say of each step whether it was found, and why not" },
 	{ "all", LONG_ALL, OPT_ALL, NULL, "images too" },
+	{ "from", LONG_FROM, OPT_FROM, "FILE", "the Dockerfile to take it from" },
 	{ "username", 'u', OPT_LOGIN, "USER", "whose login it is (default: it is asked for)" },
 	{ "password-stdin", LONG_PASSWORD_STDIN, OPT_LOGIN, NULL,
 	  "read the password or token from standard input" },
@@ -188,6 +192,9 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 		return 0;
 	case LONG_PLATFORM:
 		cli->platform = argument;
+		return 0;
+	case LONG_FROM:
+		cli->from = argument;
 		return 0;
 	case 'u':
 		cli->username = argument;

@@ -70,6 +70,11 @@ enum worker_op {
 	WORKER_PUT_BLOB,
 	WORKER_PUT_MANIFEST,	/* fds: file. text: tag or digest; name: the media type */
 	WORKER_PACK_UPPER,	/* fds: output file, upper folder of an overlay; in the store's id map */
+	/*
+	 * Is the login good? fds: a file that stays empty. The reply: entries is 1 when the registry asked
+	 * for a login, 0 when it lets everybody in. The conversation's repository does not matter.
+	 */
+	WORKER_TRY_LOGIN,
 	WORKER_OP_END
 };
 

@@ -60,5 +60,6 @@ int pull_manifest(struct visit *visit, struct err *err);
 int pull_blob(struct visit *visit, struct err *err);
 int push_blob(struct visit *visit, struct err *err);
 int push_manifest(struct visit *visit, struct err *err);
+int try_login(struct visit *visit, struct err *err);
 
 #endif

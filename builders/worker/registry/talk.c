@@ -49,6 +49,7 @@ static const struct turn_kind {
 	[WORKER_GET_BLOB] = { FDS_MAX, false, pull_blob },
 	[WORKER_PUT_BLOB] = { 1, true, push_blob },
 	[WORKER_PUT_MANIFEST] = { 1, true, push_manifest },
+	[WORKER_TRY_LOGIN] = { 1, false, try_login },
 };
 
 /* About ten times a second, and never waiting: the next one says it too. */

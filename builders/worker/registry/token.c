@@ -114,7 +114,8 @@ static char *post_form(const struct visit *visit)
 	add_pair(&form, "", "grant_type", "refresh_token");
 	add_pair(&form, "&", "client_id", CLIENT);
 	add_pair(&form, "&", "service", auth->challenge.service ? auth->challenge.service : "");
-	add_pair(&form, "&", "scope", visit->scope);
+	if (*visit->scope)
+		add_pair(&form, "&", "scope", visit->scope);
 	add_pair(&form, "&", "refresh_token", auth->identity_token);
 	return form.text;
 }
