@@ -106,12 +106,24 @@ static int open_sources(struct container *container, struct err *err)
 	return container_open_images(container, err);
 }
 
+static int wait_for_net(const struct container *container, struct err *err)
+{
+	char go;
+
+	if (container->job->network != NETWORK_NAT)
+		return 0;
+	return read(container->net_go, &go, 1) == 1 ? 0 : err_set(err, ERR_CONTAINER,
+								  "there is no network");
+}
+
 int container_before(void *data)
 {
 	struct container *container = data;
 	struct err err = { 0 };
 
-	return open_sources(container, &err) < 0 ? report(container, &err) : 0;
+	if (open_sources(container, &err) < 0 || wait_for_net(container, &err) < 0)
+		return report(container, &err);
+	return 0;
 }
 
 static int raise_loopback(struct err *err)
@@ -286,6 +298,9 @@ static int mount_below(const struct container *container, int root, struct err *
 		if (result < 0)
 			return -1;
 	}
+	if (container->resolver &&
+	    container_bind_text(container, root, RESOLVER_FILE, container->resolver, err) < 0)
+		return -1;
 	return container_put_secrets(container, root, err);
 }
 
