@@ -30,6 +30,8 @@ struct build {
 	const struct spec *spec;	/* borrowed */
 	const struct plans *plans;	/* borrowed */
 	unsigned int forms;		/* ROOTFS_TREES, ROOTFS_DISKS: what the runner wants */
+	const char *name;		/* borrowed; of the image's reference; NULL: the spec's name */
+	bool no_kernel;			/* with ROOTFS_DISKS too: the image alone is wanted */
 	struct lock *lock;		/* borrowed; as in struct resolve */
 	bool locked, offline;
 	bool no_cache;			/* run steps are run again, whatever the store has */

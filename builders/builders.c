@@ -9,7 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "builders/oci.h"
+#include "builders/oci/image.h"
 #include "builders/stack.h"
+#include "core/fs.h"
 #include "core/image.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -145,6 +148,9 @@ static int build_step(struct making *making, const struct plan_step *step, const
 	result = stack_make(making->stack, &blob, step->summary, layer, forms, err);
 	close(blob.fd);
 	layer->time_s = time_s;
+	if (result == 0 && step->layer && !digest_equal(&layer->diff_id, &step->layer->diff_id))
+		return err_set(err, ERR_FETCH_DIGEST, "the layer is another one than the image's "
+						      "config names: its diff-id differs");
 	if (result < 0 || store_step_set(build->store, key, layer, err) < 0)
 		return -1;
 	log_progress_end(step->summary);
@@ -203,6 +209,32 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* The config of an image that is its base and nothing more, as it came. Owned. */
+static int read_same_config(struct making *making, char **ret, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	uint64_t bytes;
+	int found = store_blob_open(making->build->store, &making->plan->same_config, &fd, &bytes,
+				    err);
+
+	if (found < 0)
+		return -1;
+	if (found == 0)
+		return err_set(err, ERR_STORE, "open the image's config");
+	return fs_read_fd(fd, "the image's config", OCI_CONFIG_MAX, ret, NULL, err);
+}
+
+/* The latest date of what went in; -1: nothing has one. */
+static int64_t date_of(const struct making *making)
+{
+	int64_t date = making->plan->created_s > 0 ? making->plan->created_s : -1;
+
+	for (size_t i = 0; i < making->stack->count; i++)
+		if (making->stack->layers[i].time_s > date)
+			date = making->stack->layers[i].time_s;
+	return date > 0 ? date : -1;
+}
+
 static int write_image(struct making *making, struct digest *ret_id, struct err *err)
 {
 	const struct plan *plan = making->plan;
@@ -217,7 +249,11 @@ static int write_image(struct making *making, struct digest *ret_id, struct err 
 	};
 	int result;
 
-	image.config = image_config(&plan->config, stack->layers, image.layer_count);
+	if (digest_is_zero(&plan->same_config))
+		image.config = image_config(&plan->config, stack->layers, image.layer_count,
+					    plan->platform, date_of(making));
+	else if (read_same_config(making, &image.config, err) < 0)
+		return -1;
 	digest_of(image.config, strlen(image.config), &image.id);
 	*ret_id = image.id;
 	result = store_image_set(making->build->store, &image, err);
@@ -258,6 +294,8 @@ static int build_all(struct making *making, struct digest *ret_id, struct err *e
 	if (plan->step_count > ROOTFS_LAYERS_MAX)
 		return err_set(err, ERR_LAYER_LIMIT, "build %s: more than %d layers", plan->name,
 			       ROOTFS_LAYERS_MAX);
+	if (oci_fetch_base(making->build, plan, making->stack->wanted, err) < 0)
+		return err_wrap(err, "build %s", plan->name);
 	for (size_t i = 0; i < plan->step_count; i++)
 		if (find_or_build(making, i, err) < 0)
 			return -1;
@@ -324,11 +362,11 @@ void build_done(struct build *build)
 
 int builders_build(struct build *build, struct rootfs *ret, struct err *err)
 {
-	int result = build_image(build, &build->plans->image, build->spec->name, build->forms, ret,
-				 err);
+	_cleanup_free_ char *name = xstrdup(build->name ? build->name : build->spec->name);
+	int result = build_image(build, &build->plans->image, name, build->forms, ret, err);
 
 	build_done(build);
-	if (result < 0 || !(build->forms & ROOTFS_DISKS))
+	if (result < 0 || !(build->forms & ROOTFS_DISKS) || build->no_kernel)
 		return result;
 	if (builder_kernel(build, ret, err) == 0)
 		return 0;

@@ -105,7 +105,7 @@ static int run_worker(struct stack *stack, const struct build_blob *blob, enum w
 	return worker_run(&store->map, &request, fds, request.fd_count, what, ret, err);
 }
 
-static void tell_losses(const struct worker_reply *reply)
+void stack_tell_losses(const struct worker_reply *reply)
 {
 	if (reply->owners_lost)
 		log_note("%llu entries belong to other users than root; in single-uid mode they "
@@ -123,7 +123,7 @@ static void take_reply(const struct worker_reply *reply, const struct build_blob
 		.has_blob = blob->in_store, .needs_lower = reply->needs_lower,
 		.entries = reply->entries, .tree_bytes = reply->tree_bytes,
 	};
-	tell_losses(reply);
+	stack_tell_losses(reply);
 }
 
 static int make_tree(struct stack *stack, struct store_tmp *tmp, const struct build_blob *blob,
@@ -143,7 +143,7 @@ static int make_tree(struct stack *stack, struct store_tmp *tmp, const struct bu
 }
 
 /* The one file of an EROFS item. */
-static int new_image(struct store_tmp *tmp, struct err *err)
+int stack_new_image(struct store_tmp *tmp, struct err *err)
 {
 	int fd = openat(tmp->dir, store_item_files(STORE_EROFS)[0],
 			O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -154,7 +154,7 @@ static int new_image(struct store_tmp *tmp, struct err *err)
 static int make_disk(struct stack *stack, struct store_tmp *tmp, const struct build_blob *blob,
 		     const char *what, struct store_layer *ret, struct err *err)
 {
-	_cleanup_close_ int image = new_image(tmp, err);
+	_cleanup_close_ int image = stack_new_image(tmp, err);
 	struct worker_reply reply;
 	struct digest chain;
 
@@ -244,7 +244,7 @@ static int merge_into(struct stack *stack, struct store_tmp *tmp, size_t count, 
 {
 	struct worker_request request = { .version = WORKER_VERSION, .op = WORKER_MERGE,
 					  .fd_count = (uint32_t)(1 + count) };
-	_cleanup_close_ int image = new_image(tmp, err);
+	_cleanup_close_ int image = stack_new_image(tmp, err);
 	int fds[WORKER_LOWER_MAX + 1] = { image };
 	struct worker_reply reply;
 

@@ -45,6 +45,11 @@ int stack_make(struct stack *stack, struct build_blob *blob, const char *what,
 int stack_need_trees(struct stack *stack, struct err *err);
 /* Puts a layer on top; takes its forms over. */
 void stack_push(struct stack *stack, const struct store_layer *layer, struct stack_forms *forms);
+/* The empty file that becomes an EROFS item of `tmp`. */
+int stack_new_image(struct store_tmp *tmp, struct err *err);
+/* Tells people what of a layer could not be kept. */
+struct worker_reply;
+void stack_tell_losses(const struct worker_reply *reply);
 /*
  * Hands everything to the rootfs. With more than ROOTFS_DISKS_MAX layers the lower ones are merged
  * into one EROFS file first, found in the store or made.

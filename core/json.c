@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "core/parse.h"
 #include "core/str.h"
 
 /* Puts `value` into the innermost collection, which takes it over. */
@@ -101,17 +102,30 @@ char *json_out_finish(struct json_out *out)
 	return text.text;
 }
 
-bool json_look(const char *text, size_t size, const char *path, char **ret)
+/* The member at `path`, borrowed from *ret_root (owned), or NULL. */
+static json_t *look(const char *text, size_t size, const char *path, json_t **ret_root)
 {
-	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL), *at = root;
+	json_t *at = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
 
+	*ret_root = at;
 	while (at && *path) {
 		_cleanup_free_ char *key = xstrndup(path, strcspn(path, "."));
+		uint64_t index;
 
-		at = json_object_get(at, key);
+		if (json_is_array(at))
+			at = parse_u64(key, &index) ? json_array_get(at, index) : NULL;
+		else
+			at = json_object_get(at, key);
 		path += strlen(key);
 		path += *path == '.';
 	}
+	return at;
+}
+
+bool json_look(const char *text, size_t size, const char *path, char **ret)
+{
+	json_t *root, *at = look(text, size, path, &root);
+
 	if (at && ret)
 		*ret = json_string_value(at) ? xstrdup(json_string_value(at)) : NULL;
 	json_decref(root);
@@ -294,4 +308,15 @@ char *json_with(const char *text, size_t size, const char *const *keys, const ch
 	free(dumped);
 	json_decref(root);
 	return ret;
+}
+
+bool json_look_number(const char *text, size_t size, const char *path, uint64_t *ret)
+{
+	json_t *root, *at = look(text, size, path, &root);
+	bool good = json_is_integer(at) && json_integer_value(at) >= 0;
+
+	if (good)
+		*ret = (uint64_t)json_integer_value(at);
+	json_decref(root);
+	return good;
 }

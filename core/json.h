@@ -38,9 +38,12 @@ char *json_out_finish(struct json_out *out);
 
 /*
  * Looks into a JSON text of others (strict: no duplicate keys, UTF-8): is there a member at `path`,
- * keys parted by dots ("error.desc")? *ret: its text when it is one, else NULL; owned; may be NULL.
+ * keys parted by dots ("error.desc"), a number for a list's member ("errors.0.code")? *ret: its text
+ * when it is one, else NULL; owned; may be NULL.
  */
 bool json_look(const char *text, size_t size, const char *path, char **ret);
+/* The same for a whole number that is not negative; false for anything else. */
+bool json_look_number(const char *text, size_t size, const char *path, uint64_t *ret);
 
 /* ---- reading what others wrote -------------------------------------------------------------- */
 

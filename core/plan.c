@@ -185,6 +185,8 @@ static void key_of_image(struct plan *plan)
 	sha256_add_text(&hash, config->workdir);
 	sha256_add_text(&hash, config->stop_signal);
 	add_number(&hash, (uint64_t)plan->created_s);
+	add_digest(&hash, &plan->same_config);
+	sha256_add_text(&hash, plan->platform);
 	sha256_end(&hash, &plan->key);
 }
 
@@ -353,6 +355,7 @@ static void add_other(struct making *making)
 	plan->created_s = other->created_s;
 	plan->base_id = other->base_id;
 	plan->base_name = other->base_name ? xstrdup(other->base_name) : NULL;
+	plan->platform = other->platform ? xstrdup(other->platform) : NULL;
 	process_copy(&plan->config, &other->config);
 }
 
@@ -408,6 +411,22 @@ static int add_from(struct making *making)
 	return add_source(making);
 }
 
+/* Nothing is put on top, and nothing is said about its config. */
+static bool is_base_alone(const struct image_spec *image)
+{
+	const struct process *config = &image->config;
+	const struct strv *const lists[] = { &config->entrypoint, &config->command,
+					     &config->environment, &config->labels,
+					     &config->volumes, &config->exposed };
+	size_t said = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		said += lists[i]->count;
+	return image->from.kind >= SOURCE_OCI && image->from.kind <= SOURCE_DOCKER_ARCHIVE &&
+	       image->step_count == 0 && said == 0 && !config->user && !config->workdir &&
+	       !config->stop_signal;
+}
+
 int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec *image,
 	      const struct plan_inputs *inputs, const struct plan *stages, struct err *err)
 {
@@ -419,11 +438,17 @@ int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec
 			       image->name, inputs->count, 1 + image->step_count);
 	if (add_from(&making) < 0)
 		return -1;
+	if (image->platform) {
+		free(plan.platform);
+		plan.platform = xstrdup(image->platform);
+	}
 	/* what the spec's config says holds for its run steps too */
 	process_overlay(&plan.config, &image->config);
 	for (size_t i = 0; i < image->step_count; i++)
 		if (add_step(&making, i) < 0)
 			return -1;
+	if (is_base_alone(image) && inputs->base)
+		plan.same_config = inputs->base->config;
 	key_of_image(&plan);
 	*ret = plan;
 	plan = (struct plan){ 0 };
@@ -442,6 +467,7 @@ void plan_done(struct plan *plan)
 {
 	free(plan->name);
 	free(plan->base_name);
+	free(plan->platform);
 	for (size_t i = 0; i < plan->step_count; i++) {
 		free(plan->steps[i].summary);
 		free(plan->steps[i].layer);

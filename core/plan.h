@@ -24,6 +24,7 @@ struct plan_layer {
 /* What `from` brings along where it is an OCI image. */
 struct plan_base {
 	struct digest id;	/* of its manifest; zero: there is no base */
+	struct digest config;	/* of its config, a blob of the store */
 	char *name;		/* owned; for people: "docker.io/library/alpine:3.20" */
 	struct plan_layer *layers;	/* owned; lowest first */
 	size_t layer_count;
@@ -70,7 +71,10 @@ struct plan {
 	struct process config;		/* owned; the base's with the spec's over it */
 	int64_t created_s;		/* of the base; 0: not known, or there is none */
 	struct digest base_id;		/* of the base's manifest; zero: none */
+	/* of the config of an image that is its base and nothing more: it keeps it; zero: it does not */
+	struct digest same_config;
 	char *base_name;		/* owned; or NULL */
+	char *platform;			/* owned; NULL: the host's */
 };
 
 /* A spec's plans: of each of spec->stages, and of its image. */

@@ -126,7 +126,6 @@ int oci_copy(int in, uint64_t offset, uint64_t bytes, const struct digest *expec
 	}
 	if (run(&request, fds, ARRAY_SIZE(fds), what, &reply, err) < 0)
 		return -1;
-	log_progress_end(what);
 	if (ret)
 		*ret = reply.blob;
 	return 0;
@@ -153,7 +152,6 @@ static int inflate(int file, int scratch, struct err *err)
 		return err_sys(err, errno, "read the archive");
 	if (run(&request, fds, ARRAY_SIZE(fds), "inflate the archive", &reply, err) < 0)
 		return -1;
-	log_progress_end("inflate the archive");
 	return 0;
 }
 
@@ -177,7 +175,6 @@ int oci_open_docker_archive(int file, int scratch, const char *tag, const char *
 	    run(&request, (const int[]){ record, config, plain }, 3, "read the archive", &reply,
 		err) < 0)
 		return -1;
-	log_progress_end("read the archive");
 	if (read_record(record, platform, &ret->image, err) < 0)
 		return -1;
 	ret->file = TAKE_FD(plain);

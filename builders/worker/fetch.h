@@ -1,4 +1,4 @@
-/* duet-worker fetch: one URL into one file, verified. The only code that speaks to a network. */
+/* duet-worker fetch: one URL into one file, verified. */
 #ifndef DUET_BUILDERS_WORKER_FETCH_H
 #define DUET_BUILDERS_WORKER_FETCH_H
 
@@ -7,6 +7,10 @@
 
 #include "core/digest.h"
 #include "core/err.h"
+
+struct authority;
+struct http_reply;
+struct transport;
 
 #define FETCH_TRIES_MAX 5		/* a try is one request with its redirects */
 #define FETCH_REDIRECTS_MAX 5
@@ -31,7 +35,17 @@ struct fetch {
 	int out;		/* borrowed; a regular file, O_RDWR; what is in it is taken up (resume) */
 	/* Bytes in the file, and how many it will be (0: not known); about ten times a second. */
 	void (*progress)(void *data, uint64_t done, uint64_t total);
-	void *data;
+	/*
+	 * So many bytes of the file are there to read: called whenever it has grown, and with 0 before
+	 * it is started over. May be NULL.
+	 */
+	void (*grown)(void *data, uint64_t bytes);
+	/* The head of an answer whose body goes into the file. May be NULL. */
+	void (*head)(void *data, const struct http_reply *reply);
+	void *data;			/* of these */
+	const struct authority *authority;	/* borrowed; NULL: anonymous */
+	struct transport *transport;	/* borrowed; NULL: one of its own */
+	const char *accept, *user_agent;	/* NULL: libcurl's, the package's */
 	const char *ca_file;	/* NULL: the system's */
 	uint32_t backoff_ms;	/* 0: FETCH_BACKOFF_MS */
 	uint32_t stall_s;	/* 0: FETCH_STALL_S */

@@ -1,6 +1,6 @@
 /*
  * duet-worker: reads what others made. Started by duet (client.c) in namespaces of its own with one
- * socket; takes one request, jails itself further, answers, ends.
+ * socket; takes one request, jails itself further, answers, ends. A registry's conversation goes on.
  *
  *	1  the request and its descriptors arrive; they are checked
  *	2  root: an empty tmpfs (fetch: the host's tree, read-only: resolver and certificates)
@@ -29,6 +29,8 @@
 #include "builders/oci/document.h"
 #include "builders/worker/fetch.h"
 #include "builders/worker/message.h"
+#include "builders/worker/registry/talk.h"
+#include "builders/worker/wire.h"
 #include "core/jail/caps.h"
 #include "core/fs.h"
 #include "core/jail/filter.h"
@@ -40,7 +42,7 @@ int mount(const char *source, const char *target, const char *type, unsigned lon
 int umount2(const char *target, int flags);
 #define MNT_DETACH 2
 
-#define FDS_MAX (WORKER_LOWER_MAX + 2)
+#define FDS_MAX WIRE_FDS_MAX
 #define PROGRESS_MS 100
 #define HASH_CHUNK (1024 * 1024)
 
@@ -65,15 +67,6 @@ static const struct operation {
 	int (*run)(struct work *work, struct err *err);
 } operations[WORKER_OP_END];
 
-/* With sendmsg: the filters know no other way out. */
-static bool send_reply(const struct worker_reply *reply, int flags)
-{
-	struct iovec part = { (void *)reply, sizeof(*reply) };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-
-	return sendmsg(WORKER_FD, &message, MSG_NOSIGNAL | flags) == sizeof(*reply);
-}
-
 static void progress(void *data, uint64_t done, uint64_t total)
 {
 	struct work *work = data;
@@ -88,7 +81,7 @@ static void progress(void *data, uint64_t done, uint64_t total)
 	work->reply.message = WORKER_PROGRESS;
 	work->reply.done = done;
 	work->reply.total = total;
-	(void)send_reply(&work->reply, MSG_DONTWAIT);
+	(void)wire_send(WORKER_FD, &work->reply, MSG_DONTWAIT);
 }
 
 /* ---- the operations -------------------------------------------------------------------------- */
@@ -334,6 +327,16 @@ static int run_docker_archive(struct work *work, struct err *err)
 	return write_record(work->fds[0], &image, err);
 }
 
+/* A conversation: it answers for itself, and ends the process while its threads are anywhere. */
+static int run_registry(struct work *work, struct err *err)
+{
+	struct talk *talk = talk_new(WORKER_FD, &work->request, work->fds[0], err);
+
+	if (!talk)
+		return -1;
+	_exit(talk_go(talk));
+}
+
 static const struct operation operations[WORKER_OP_END] = {
 	[WORKER_FETCH] = { FILTER_FETCH, 0, 1, 1, true, run_fetch },
 	[WORKER_UNPACK] = { FILTER_UNPACK, CAPS_WRITE_TREE, 2, FDS_MAX, false, run_unpack },
@@ -349,34 +352,21 @@ static const struct operation operations[WORKER_OP_END] = {
 	[WORKER_IMAGE] = { FILTER_UNPACK, 0, 3, 3, false, run_image },
 	[WORKER_COPY] = { FILTER_UNPACK, 0, 2, 2, false, run_copy },
 	[WORKER_DOCKER_ARCHIVE] = { FILTER_UNPACK, 0, 3, 3, false, run_docker_archive },
+	[WORKER_REGISTRY] = { FILTER_FETCH, 0, 1, 1, true, run_registry },
 };
 
 /* ---- the frame around them ------------------------------------------------------------------- */
 
 static int receive(struct work *work, struct err *err)
 {
-	union {
-		char room[CMSG_SPACE(sizeof(int) * FDS_MAX)];
-		struct cmsghdr align;
-	} control;
-	struct iovec part = { &work->request, sizeof(work->request) };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room,
-				  .msg_controllen = sizeof(control.room) };
-	ssize_t got = recvmsg(WORKER_FD, &message, MSG_CMSG_CLOEXEC);
-	const struct worker_request *request = &work->request;
-	struct cmsghdr *head = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	const struct operation *operation;
+	int received = wire_receive(WORKER_FD, &work->request, work->fds, &work->fd_count, err);
 
-	if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) {
-		work->fd_count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(work->fds, CMSG_DATA(head), work->fd_count * sizeof(int));
-	}
-	if (got != sizeof(work->request) || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-	    request->version != WORKER_VERSION || request->op == 0 ||
-	    request->op >= WORKER_OP_END || !operations[request->op].run || request->fd_count != work->fd_count ||
-	    work->fd_count < operations[request->op].fds_min ||
-	    work->fd_count > operations[request->op].fds_max ||
-	    !memchr(request->text, '\0', sizeof(request->text)) ||
-	    !memchr(request->name, '\0', sizeof(request->name)))
+	if (received <= 0)
+		return received < 0 ? -1 : err_set(err, ERR_WORKER, "no request");
+	operation = &operations[work->request.op];
+	if (!operation->run || work->fd_count < operation->fds_min ||
+	    work->fd_count > operation->fds_max)
 		return err_set(err, ERR_WORKER, "malformed request");
 	return 0;
 }
@@ -421,21 +411,6 @@ static int enter_jail(const struct operation *operation, struct err *err)
 	return filter_load(operation->filter, err);
 }
 
-static int answer(struct work *work, const struct err *err)
-{
-	struct worker_reply *reply = &work->reply;
-
-	reply->version = WORKER_VERSION;
-	reply->id = work->request.id;
-	reply->message = err->code ? WORKER_FAILED : WORKER_DONE;
-	reply->code = err->code;
-	if (err->code) {
-		snprintf(reply->msg, sizeof(reply->msg), "%s", err->msg);
-		snprintf(reply->mend, sizeof(reply->mend), "%s", err->mend ? err->mend : "");
-	}
-	return !send_reply(reply, 0) || err->code != 0;
-}
-
 int main(void)
 {
 	_cleanup_free_ struct work *work = xcalloc(1, sizeof(*work));
@@ -449,5 +424,6 @@ int main(void)
 		if (enter_jail(operation, &err) == 0)
 			(void)operation->run(work, &err);
 	}
-	return answer(work, &err);
+	wire_answer(&work->reply, work->request.id, &err);
+	return !wire_send(WORKER_FD, &work->reply, 0) || err.code != 0;
 }

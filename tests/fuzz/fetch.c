@@ -114,7 +114,7 @@ static void values(struct fuzz_input *input)
 static enum next answer(struct run *run, struct fuzz_input *input)
 {
 	static char cause[] = "the connection broke";
-	struct get_result result = { .end = (enum get_end)(fuzz_byte(input) % (GET_REFUSED + 1)) };
+	struct ask_result result = { .end = (enum ask_end)(fuzz_byte(input) % (ASK_REFUSED + 1)) };
 	size_t piece = 1 + fuzz_byte(input);
 	struct fuzz_input part = fuzz_part(input, fuzz_short(input)), bytes;
 	enum next next;
@@ -125,14 +125,14 @@ static enum next answer(struct run *run, struct fuzz_input *input)
 	while (part.left > 0 && result.reply.complete) {
 		bytes = fuzz_part(&part, piece);
 		if (!answer_take(run, &result.reply, bytes.at, bytes.left)) {
-			result.end = GET_STOPPED;
+			result.end = ASK_STOPPED;
 			break;
 		}
 		FUZZ_CHECK(run->file.have <= run->limit && run->page.length <= FETCH_ERROR_BODY_MAX);
 	}
 	/* libcurl stops only where it is told to */
-	if (result.end == GET_STOPPED && run->next == NEXT_UNDECIDED && run->begun && run->wanted)
-		result.end = GET_COMPLETE;
+	if (result.end == ASK_STOPPED && run->next == NEXT_UNDECIDED && run->begun && run->wanted)
+		result.end = ASK_COMPLETE;
 	next = answer_settle(run, &result);
 	http_reply_done(&result.reply);
 	return next;

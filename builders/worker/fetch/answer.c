@@ -1,5 +1,5 @@
 /*
- * One answer: see fetch_run.h. In this order:
+ * One answer: see run.h. In this order:
  *
  *	begin		the head is there: is its body wanted, and where does it go?
  *	answer_take	bytes go into the file and its hash (fetch_file)
@@ -48,6 +48,8 @@ int run_start_over(struct run *run)
 {
 	run->doubtful = false;
 	forget_validator(run);
+	if (run->fetch->grown)
+		run->fetch->grown(run->fetch->data, 0);
 	return fetch_file_empty(&run->file, run->err);
 }
 
@@ -180,6 +182,8 @@ static enum next begin(struct run *run, const struct http_reply *reply)
 	if (fetch_file_reserve(&run->file, run->fetch->bytes, run->err) < 0)
 		return NEXT_FAIL;
 	run->wanted = true;
+	if (run->fetch->head)
+		run->fetch->head(run->fetch->data, reply);
 	return NEXT_UNDECIDED;
 }
 
@@ -218,6 +222,8 @@ bool answer_take(void *data, const struct http_reply *reply, const void *bytes,
 		run->next = NEXT_FAIL;
 		return false;
 	}
+	if (run->fetch->grown)
+		run->fetch->grown(run->fetch->data, run->file.have);
 	run_tell_progress(run, false);
 	return true;
 }
@@ -230,11 +236,21 @@ static enum next settle_no_range(struct run *run)
 	return run_start_over(run) < 0 ? NEXT_FAIL : NEXT_AT_ONCE;
 }
 
+static void explain(struct run *run, unsigned int status, const char *page)
+{
+	const struct authority *authority = run->fetch->authority;
+
+	if (authority && authority->refused)
+		authority->refused(authority->data, !run->try.away, status, page, run->err);
+	else
+		status_error(status, page, run->err);
+}
+
 static enum next settle_status(struct run *run, const struct http_reply *reply)
 {
 	unsigned int status = reply->status;
 
-	status_error(status, run->page.length ? run->page.text : NULL, run->err);
+	explain(run, status, run->page.length ? run->page.text : NULL);
 	if (status == 416 && run->file.have > 0)
 		return settle_no_range(run);
 	if (!status_is_passing(status))
@@ -245,18 +261,18 @@ static enum next settle_status(struct run *run, const struct http_reply *reply)
 }
 
 /* The body is over, or broken off. */
-static enum next settle_body(struct run *run, const struct get_result *result)
+static enum next settle_body(struct run *run, const struct ask_result *result)
 {
 	uint64_t whole = run->fetch->bytes ? run->fetch->bytes : run->total;
 
-	if (result->end == GET_BROKEN || result->end == GET_REFUSED) {
+	if (result->end == ASK_BROKEN || result->end == ASK_REFUSED) {
 		err_set(run->err, ERR_FETCH, "%s", result->cause);
 		err_mend(run->err, "%s", result->mend ? result->mend : mend_server);
 		/* a server that makes a mess of ranges is asked for the whole */
 		if (result->reply.broken && result->reply.status == 206 &&
 		    run_start_over(run) < 0)
 			return NEXT_FAIL;
-		return result->end == GET_BROKEN ? NEXT_RETRY : NEXT_FAIL;
+		return result->end == ASK_BROKEN ? NEXT_RETRY : NEXT_FAIL;
 	}
 	if (run->file.have < whole) {
 		err_set(run->err, ERR_FETCH, "the server ended after %llu of %llu bytes",
@@ -267,18 +283,18 @@ static enum next settle_body(struct run *run, const struct get_result *result)
 	return check_digest(run);
 }
 
-enum next answer_settle(struct run *run, const struct get_result *result)
+enum next answer_settle(struct run *run, const struct ask_result *result)
 {
 	unsigned int status = result->reply.status;
 
-	if (result->end == GET_TOO_LARGE && !run->begun &&
+	if (result->end == ASK_TOO_LARGE && !run->begun &&
 	    (status == 200 || status == 206))
 		return too_long(run); /* told by libcurl before the head was complete */
 	if (result->reply.complete && status >= 200 && !run->begun)
 		run->next = begin(run, &result->reply);
 	if (run->next != NEXT_UNDECIDED)
 		return run->next;
-	if (run->begun ? !run->wanted : result->end == GET_TOO_LARGE)
+	if (run->begun ? !run->wanted : result->end == ASK_TOO_LARGE)
 		return settle_status(run, &result->reply);
 	return settle_body(run, result);
 }

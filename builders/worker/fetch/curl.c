@@ -1,10 +1,12 @@
-/* One GET: see fetch_curl.h. */
+/* One request: see curl.h. */
 #include "builders/worker/fetch/curl.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "builders/worker/fetch/url.h"
 #include "config.h"
@@ -25,10 +27,12 @@ struct transport {
 
 /* One request under way. */
 struct exchange {
-	const struct get *get;
+	const struct ask *ask;
 	struct http_reply reply;
 	bool stopped;
 	bool refused_address;
+	uint64_t sent;		/* bytes of the upload that libcurl has taken */
+	const char *unread;	/* why the upload could not be read on, or NULL */
 	char text[CURL_ERROR_SIZE];
 };
 
@@ -63,12 +67,45 @@ static size_t take_header(char *line, size_t size, size_t count, void *data)
 static size_t take_body(char *bytes, size_t size, size_t count, void *data)
 {
 	struct exchange *exchange = data;
-	const struct get *get = exchange->get;
+	const struct ask *ask = exchange->ask;
 
-	if (get->body(get->data, &exchange->reply, bytes, size * count))
+	if (ask->body(ask->data, &exchange->reply, bytes, size * count))
 		return size * count;
 	exchange->stopped = true;
 	return 0;
+}
+
+static size_t give_body(char *room, size_t size, size_t count, void *data)
+{
+	struct exchange *exchange = data;
+	const struct upload *upload = exchange->ask->upload;
+	uint64_t left = upload ? upload->bytes - exchange->sent : 0;
+	size_t want = size * count < left ? size * count : (size_t)left;
+	ssize_t got;
+
+	if (want == 0)
+		return 0;
+	do
+		got = pread(upload->fd, room, want, (off_t)(upload->from + exchange->sent));
+	while (got < 0 && errno == EINTR);
+	if (got <= 0) {
+		exchange->unread = got < 0 ? strerrordesc_np(errno) : "it is too short";
+		return CURL_READFUNC_ABORT;
+	}
+	exchange->sent += (uint64_t)got;
+	return (size_t)got;
+}
+
+/* A connection that was kept turned out to be closed: libcurl begins anew on another. */
+static int seek_body(void *data, curl_off_t offset, int origin)
+{
+	struct exchange *exchange = data;
+
+	if (origin != SEEK_SET || offset < 0 || !exchange->ask->upload ||
+	    (uint64_t)offset > exchange->ask->upload->bytes)
+		return CURL_SEEKFUNC_FAIL;
+	exchange->sent = (uint64_t)offset;
+	return CURL_SEEKFUNC_OK;
 }
 
 static curl_socket_t open_socket(void *data, curlsocktype purpose,
@@ -77,7 +114,7 @@ static curl_socket_t open_socket(void *data, curlsocktype purpose,
 	struct exchange *exchange = data;
 
 	(void)purpose;
-	if (exchange->get->only_public && url_address_is_local(&address->addr)) {
+	if (exchange->ask->only_public && url_address_is_local(&address->addr)) {
 		exchange->refused_address = true;
 		return CURL_SOCKET_BAD;
 	}
@@ -103,27 +140,29 @@ static const char *proxy_of_environment(const char *url)
 	return proxy ? proxy : first_set("all_proxy", "ALL_PROXY");
 }
 
-static CURLcode set_limits(CURL *easy, const struct get *get)
+static CURLcode set_limits(CURL *easy, const struct ask *ask)
 {
-	uint64_t largest = get->bytes_max < ERROR_BODY_ROOM ? ERROR_BODY_ROOM
-							    : get->bytes_max;
-	uint64_t total_s = TOTAL_SPARE_S + get->bytes_max / LOW_SPEED_BYTES;
+	uint64_t largest = ask->bytes_max < ERROR_BODY_ROOM ? ERROR_BODY_ROOM
+							    : ask->bytes_max;
+	uint64_t sent = ask->upload ? ask->upload->bytes : 0;
+	uint64_t total_s = TOTAL_SPARE_S + ask->bytes_max / LOW_SPEED_BYTES +
+			   sent / LOW_SPEED_BYTES;
 	const struct {
 		CURLoption option;
 		long value;
 	} limits[] = {
 		{ CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS },
 		{ CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES },
-		{ CURLOPT_LOW_SPEED_TIME, (long)get->stall_s },
+		{ CURLOPT_LOW_SPEED_TIME, (long)ask->stall_s },
 		{ CURLOPT_TIMEOUT,
 		  (long)(total_s < TOTAL_MAX_S ? total_s : TOTAL_MAX_S) },
 		{ CURLOPT_BUFFERSIZE, BUFFER_BYTES },
 		{ CURLOPT_TCP_KEEPALIVE, 1 },
 		/* addresses are checked when a connection is made: take up none */
-		{ CURLOPT_FRESH_CONNECT, get->only_public },
+		{ CURLOPT_FRESH_CONNECT, ask->only_public },
 		{ CURLOPT_NOSIGNAL, 1 },
-		{ CURLOPT_HTTPGET, 1 },
 		{ CURLOPT_FOLLOWLOCATION, 0 },
+		{ CURLOPT_HEADEROPT, CURLHEADER_SEPARATE },
 		{ CURLOPT_HTTP_CONTENT_DECODING, 0 },
 		{ CURLOPT_HTTP09_ALLOWED, 0 },
 		{ CURLOPT_SUPPRESS_CONNECT_HEADERS, 1 },
@@ -147,19 +186,20 @@ static CURLcode set_limits(CURL *easy, const struct get *get)
 	return curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)largest);
 }
 
-static CURLcode set_texts(CURL *easy, const struct get *get, const char *range)
+static CURLcode set_texts(CURL *easy, const struct ask *ask, const char *range)
 {
-	const char *proxy = proxy_of_environment(get->url);
+	const char *proxy = proxy_of_environment(ask->url);
 	const char *no_proxy = first_set("no_proxy", "NO_PROXY");
 	const struct {
 		CURLoption option;
 		const char *value;	/* NULL: left as it is */
 	} texts[] = {
-		{ CURLOPT_URL, get->url },
-		{ CURLOPT_PROTOCOLS_STR, url_is_plain_http(get->url) ? "http" : "https" },
-		{ CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION },
+		{ CURLOPT_URL, ask->url },
+		{ CURLOPT_PROTOCOLS_STR, url_is_plain_http(ask->url) ? "http" : "https" },
+		{ CURLOPT_USERAGENT, ask->user_agent ? ask->user_agent
+						     : PACKAGE_NAME "/" PACKAGE_VERSION },
 		{ CURLOPT_RANGE, range },
-		{ CURLOPT_CAINFO, get->ca_file },
+		{ CURLOPT_CAINFO, ask->ca_file },
 		/* set even when empty: libcurl would look for itself */
 		{ CURLOPT_PROXY, proxy ? proxy : "" },
 		{ CURLOPT_NOPROXY, no_proxy ? no_proxy : "" },
@@ -174,7 +214,50 @@ static CURLcode set_texts(CURL *easy, const struct get *get, const char *range)
 			return code;
 	}
 	/* with a file of one's own, the system's folder is not trusted beside it */
-	return get->ca_file ? curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) : CURLE_OK;
+	return ask->ca_file ? curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) : CURLE_OK;
+}
+
+static CURLcode set_method(CURL *easy, const struct ask *ask)
+{
+	const char *method = ask->method ? ask->method : "GET";
+	const struct upload *upload = ask->upload;
+
+	if (!strcmp(method, "GET"))
+		return curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+	if (!strcmp(method, "HEAD"))
+		return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+	if (!strcmp(method, "POST")) {
+		curl_easy_setopt(easy, CURLOPT_POST, 1L);
+		return curl_easy_setopt(easy, CURLOPT_POSTFIELDS, ask->form ? ask->form : "");
+	}
+	curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+	curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE,
+			 (curl_off_t)(upload ? upload->bytes : 0));
+	return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+}
+
+static struct curl_slist *headers_of(const struct ask *ask)
+{
+	const struct {
+		const char *name, *value;
+	} all[] = {
+		{ "If-Range", ask->from > 0 ? ask->if_range : NULL },
+		{ "Accept", ask->accept },
+		{ "Authorization", ask->authorization },
+		{ "Content-Type", ask->content_type },
+		{ "Content-Range", ask->content_range },
+	};
+	struct curl_slist *headers = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		_cleanup_free_ char *line = NULL;
+
+		if (!all[i].value)
+			continue;
+		line = xasprintf("%s: %s", all[i].name, all[i].value);
+		headers = curl_slist_append(headers, line);
+	}
+	return headers;
 }
 
 static void set_callbacks(CURL *easy, struct exchange *exchange)
@@ -184,6 +267,10 @@ static void set_callbacks(CURL *easy, struct exchange *exchange)
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
+	curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_body);
+	curl_easy_setopt(easy, CURLOPT_READDATA, exchange);
+	curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, seek_body);
+	curl_easy_setopt(easy, CURLOPT_SEEKDATA, exchange);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, exchange);
 }
@@ -196,39 +283,39 @@ static const char mend_certificate[] = "check the clock and the package ca-certi
 /* What libcurl's codes mean here; all others mean that another try will not do. */
 static const struct {
 	CURLcode code;
-	enum get_end end;
+	enum ask_end end;
 	const char *mend;
 } endings[] = {
-	{ CURLE_OK, GET_COMPLETE, NULL },
-	{ CURLE_FILESIZE_EXCEEDED, GET_TOO_LARGE, NULL },
-	{ CURLE_COULDNT_RESOLVE_PROXY, GET_BROKEN, mend_network },
-	{ CURLE_COULDNT_RESOLVE_HOST, GET_BROKEN, mend_network },
-	{ CURLE_COULDNT_CONNECT, GET_BROKEN, mend_network },
-	{ CURLE_OPERATION_TIMEDOUT, GET_BROKEN, mend_network },
-	{ CURLE_PROXY, GET_BROKEN, mend_network },
-	{ CURLE_SSL_CONNECT_ERROR, GET_BROKEN, NULL },
-	{ CURLE_WEIRD_SERVER_REPLY, GET_BROKEN, NULL },
-	{ CURLE_UNSUPPORTED_PROTOCOL, GET_BROKEN, NULL },	/* an answer in HTTP/0.9 */
-	{ CURLE_HTTP2, GET_BROKEN, NULL },
-	{ CURLE_HTTP2_STREAM, GET_BROKEN, NULL },
-	{ CURLE_PARTIAL_FILE, GET_BROKEN, NULL },
-	{ CURLE_GOT_NOTHING, GET_BROKEN, NULL },
-	{ CURLE_SEND_ERROR, GET_BROKEN, NULL },
-	{ CURLE_RECV_ERROR, GET_BROKEN, NULL },
-	{ CURLE_AGAIN, GET_BROKEN, NULL },
-	{ CURLE_BAD_CONTENT_ENCODING, GET_BROKEN, NULL },
-	{ CURLE_PEER_FAILED_VERIFICATION, GET_REFUSED, mend_certificate },
-	{ CURLE_SSL_CACERT_BADFILE, GET_REFUSED, mend_certificate },
-	{ CURLE_SSL_ISSUER_ERROR, GET_REFUSED, mend_certificate },
+	{ CURLE_OK, ASK_COMPLETE, NULL },
+	{ CURLE_FILESIZE_EXCEEDED, ASK_TOO_LARGE, NULL },
+	{ CURLE_COULDNT_RESOLVE_PROXY, ASK_BROKEN, mend_network },
+	{ CURLE_COULDNT_RESOLVE_HOST, ASK_BROKEN, mend_network },
+	{ CURLE_COULDNT_CONNECT, ASK_BROKEN, mend_network },
+	{ CURLE_OPERATION_TIMEDOUT, ASK_BROKEN, mend_network },
+	{ CURLE_PROXY, ASK_BROKEN, mend_network },
+	{ CURLE_SSL_CONNECT_ERROR, ASK_BROKEN, NULL },
+	{ CURLE_WEIRD_SERVER_REPLY, ASK_BROKEN, NULL },
+	{ CURLE_UNSUPPORTED_PROTOCOL, ASK_BROKEN, NULL },	/* an answer in HTTP/0.9 */
+	{ CURLE_HTTP2, ASK_BROKEN, NULL },
+	{ CURLE_HTTP2_STREAM, ASK_BROKEN, NULL },
+	{ CURLE_PARTIAL_FILE, ASK_BROKEN, NULL },
+	{ CURLE_GOT_NOTHING, ASK_BROKEN, NULL },
+	{ CURLE_SEND_ERROR, ASK_BROKEN, NULL },
+	{ CURLE_RECV_ERROR, ASK_BROKEN, NULL },
+	{ CURLE_AGAIN, ASK_BROKEN, NULL },
+	{ CURLE_BAD_CONTENT_ENCODING, ASK_BROKEN, NULL },
+	{ CURLE_PEER_FAILED_VERIFICATION, ASK_REFUSED, mend_certificate },
+	{ CURLE_SSL_CACERT_BADFILE, ASK_REFUSED, mend_certificate },
+	{ CURLE_SSL_ISSUER_ERROR, ASK_REFUSED, mend_certificate },
 };
 
-static void judge(const struct exchange *exchange, CURLcode code, struct get_result *ret)
+static void judge(const struct exchange *exchange, CURLcode code, struct ask_result *ret)
 {
 	const char *text = *exchange->text ? exchange->text : curl_easy_strerror(code);
 
-	ret->end = GET_REFUSED;
+	ret->end = ASK_REFUSED;
 	if (exchange->stopped) {
-		ret->end = GET_STOPPED;
+		ret->end = ASK_STOPPED;
 		return;
 	}
 	if (exchange->refused_address && code == CURLE_COULDNT_CONNECT) {
@@ -236,8 +323,12 @@ static void judge(const struct exchange *exchange, CURLcode code, struct get_res
 			"a public server redirects to an address of a local network");
 		return;
 	}
+	if (exchange->unread) {
+		ret->cause = xasprintf("read the file that is sent: %s", exchange->unread);
+		return;
+	}
 	if (exchange->reply.broken) {
-		ret->end = GET_BROKEN;
+		ret->end = ASK_BROKEN;
 		ret->cause = xasprintf("the server sent %s", exchange->reply.broken);
 		return;
 	}
@@ -259,41 +350,39 @@ static bool server_is_local(CURL *easy, const char *url)
 	return address && url_host_is_local(address);
 }
 
-void transport_get(struct transport *transport, const struct get *get,
-		   struct get_result *ret)
+void transport_ask(struct transport *transport, const struct ask *ask,
+		   struct ask_result *ret)
 {
-	struct exchange exchange = { .get = get };
+	struct exchange exchange = { .ask = ask };
 	CURL *easy = transport->easy;
-	struct curl_slist *headers = NULL;
-	_cleanup_free_ char *range = NULL, *if_range = NULL;
+	struct curl_slist *headers = headers_of(ask);
+	_cleanup_free_ char *range = NULL;
 	CURLcode code;
 
-	*ret = (struct get_result){ 0 };
+	*ret = (struct ask_result){ 0 };
 	curl_easy_reset(easy); /* options go, open connections stay */
-	if (get->from > 0)
-		range = xasprintf("%llu-", (unsigned long long)get->from);
-	if (get->from > 0 && get->if_range) {
-		if_range = xasprintf("If-Range: %s", get->if_range);
-		headers = curl_slist_append(NULL, if_range);
-	}
+	if (ask->from > 0)
+		range = xasprintf("%llu-", (unsigned long long)ask->from);
 	set_callbacks(easy, &exchange);
-	code = set_limits(easy, get);
+	code = set_limits(easy, ask);
 	if (code == CURLE_OK)
-		code = set_texts(easy, get, range);
+		code = set_texts(easy, ask, range);
+	if (code == CURLE_OK)
+		code = set_method(easy, ask);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
 	if (code == CURLE_OK)
 		code = curl_easy_perform(easy);
 	judge(&exchange, code, ret);
-	ret->from_local = server_is_local(easy, get->url);
+	ret->from_local = server_is_local(easy, ask->url);
 	ret->reply = exchange.reply;
 	curl_easy_reset(easy); /* nothing may point into this frame */
 	curl_slist_free_all(headers);
 }
 
-void get_result_done(struct get_result *result)
+void ask_result_done(struct ask_result *result)
 {
 	http_reply_done(&result->reply);
 	free(result->cause);
-	*result = (struct get_result){ 0 };
+	*result = (struct ask_result){ 0 };
 }

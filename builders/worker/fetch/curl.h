@@ -1,11 +1,13 @@
 /*
- * One GET over https (or http, where the URL says so), by libcurl: the only file that includes it. Knows nothing of tries, redirects,
- * resuming or digests (fetch.c): it asks once and says what came of it.
+ * One request over https (or http, where the URL says so), by libcurl: the only file that includes
+ * it. Knows nothing of tries, redirects, logins, resuming or digests: it asks once and says what came
+ * of it.
  *
- * Never: another scheme than the URL's, a redirect followed, netrc, cookies, credentials, decoding of
- * content, TLS below 1.2, an unverified certificate. A proxy comes from https_proxy, HTTPS_PROXY (for
- * http from http_proxy alone: a CGI's caller can set HTTP_PROXY), all_proxy or ALL_PROXY, the first
- * that is set, less the hosts in no_proxy or NO_PROXY; from nowhere else.
+ * Never: another scheme than the URL's, a redirect followed, netrc, cookies, credentials but those in
+ * `authorization` (for the server, not for a proxy), decoding of content, TLS below 1.2, an unverified
+ * certificate. A proxy comes from https_proxy, HTTPS_PROXY (for http from http_proxy alone: a CGI's
+ * caller can set HTTP_PROXY), all_proxy or ALL_PROXY, the first that is set, less the hosts in
+ * no_proxy or NO_PROXY; from nowhere else.
  */
 #ifndef DUET_BUILDERS_WORKER_FETCH_CURL_H
 #define DUET_BUILDERS_WORKER_FETCH_CURL_H
@@ -18,8 +20,20 @@
 
 struct transport;	/* libcurl's handle: keeps connections over several requests */
 
-struct get {
+/* Bytes of a file to send. */
+struct upload {
+	int fd;			/* borrowed; read with pread */
+	uint64_t from, bytes;
+};
+
+struct ask {
+	const char *method;	/* NULL: GET; HEAD, POST, PUT, PATCH */
 	const char *url;	/* without refusal: url_refusal() */
+	/* Values of headers without control characters, or NULL: not sent. */
+	const char *accept, *authorization, *content_type, *content_range;
+	const char *user_agent;	/* NULL: the package's name and version */
+	const char *form;	/* the body of a POST; NULL: none */
+	const struct upload *upload;	/* the body of PUT and PATCH; NULL: an empty one */
 	uint64_t from;		/* first byte asked for; 0: no Range header */
 	const char *if_range;	/* strong validator for If-Range, or NULL */
 	const char *ca_file;	/* NULL: the system's */
@@ -31,18 +45,18 @@ struct get {
 	void *data;
 };
 
-enum get_end {
-	GET_COMPLETE,	/* the whole answer came */
-	GET_STOPPED,	/* body() said false */
-	GET_TOO_LARGE,	/* Content-Length over bytes_max */
-	GET_BROKEN,	/* the connection or the server: another try may do */
-	GET_REFUSED,	/* certificate, configuration: another try will not do */
+enum ask_end {
+	ASK_COMPLETE,	/* the whole answer came */
+	ASK_STOPPED,	/* body() said false */
+	ASK_TOO_LARGE,	/* Content-Length over bytes_max */
+	ASK_BROKEN,	/* the connection or the server: another try may do */
+	ASK_REFUSED,	/* certificate, configuration: another try will not do */
 };
 
-struct get_result {
+struct ask_result {
 	struct http_reply reply;	/* as far as it came */
-	enum get_end end;
-	char *cause;			/* owned; of GET_BROKEN and GET_REFUSED */
+	enum ask_end end;
+	char *cause;			/* owned; of ASK_BROKEN and ASK_REFUSED */
 	const char *mend;		/* a literal, or NULL */
 	bool from_local;		/* the server's address is local, or a proxy's is all we know */
 };
@@ -50,7 +64,7 @@ struct get_result {
 /* NULL when libcurl cannot be had. */
 struct transport *transport_new(void);
 void transport_free(struct transport *transport);
-void transport_get(struct transport *transport, const struct get *get, struct get_result *ret);
-void get_result_done(struct get_result *result);
+void transport_ask(struct transport *transport, const struct ask *ask, struct ask_result *ret);
+void ask_result_done(struct ask_result *result);
 
 #endif

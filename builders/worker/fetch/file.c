@@ -1,4 +1,4 @@
-/* The file that is fetched: see fetch_file.h. */
+/* The file that is fetched: see file.h. */
 #include "builders/worker/fetch/file.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Heads of HTTP answers: see fetch_http.h. */
+/* Heads of HTTP answers: see http.h. */
 #include "builders/worker/fetch/http.h"
 
 #include <stdio.h>
@@ -22,12 +22,17 @@ static const struct {
 	{ "content-encoding", HTTP_CONTENT_ENCODING },
 	{ "content-length", HTTP_CONTENT_LENGTH },
 	{ "content-range", HTTP_CONTENT_RANGE },
+	{ "content-type", HTTP_CONTENT_TYPE },
 	{ "date", HTTP_DATE },
+	{ "docker-content-digest", HTTP_DOCKER_CONTENT_DIGEST },
 	{ "etag", HTTP_ETAG },
 	{ "last-modified", HTTP_LAST_MODIFIED },
 	{ "location", HTTP_LOCATION },
+	{ "oci-chunk-min-length", HTTP_OCI_CHUNK_MIN_LENGTH },
+	{ "range", HTTP_RANGE },
 	{ "retry-after", HTTP_RETRY_AFTER },
 	{ "transfer-encoding", HTTP_TRANSFER_ENCODING },
+	{ "www-authenticate", HTTP_WWW_AUTHENTICATE },
 };
 
 static bool is_blank(char c)
@@ -72,6 +77,15 @@ static void keep_field(struct http_reply *reply, enum http_field field, const ch
 		return;
 	}
 	copy = xstrndup(value, length);
+	if (field == HTTP_WWW_AUTHENTICATE && reply->fields[field]) {
+		char *both = xasprintf("%s, %s", reply->fields[field], copy);
+
+		if (strlen(both) > HTTP_VALUE_MAX)
+			reply->broken = "too many challenges";
+		free(reply->fields[field]);
+		reply->fields[field] = both;
+		return;
+	}
 	if (reply->fields[field] && strcmp(reply->fields[field], copy) != 0)
 		reply->broken = "a header twice with different values";
 	else if (!reply->fields[field])

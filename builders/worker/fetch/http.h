@@ -17,12 +17,17 @@ enum http_field {
 	HTTP_CONTENT_ENCODING,
 	HTTP_CONTENT_LENGTH,
 	HTTP_CONTENT_RANGE,
+	HTTP_CONTENT_TYPE,
 	HTTP_DATE,
+	HTTP_DOCKER_CONTENT_DIGEST,
 	HTTP_ETAG,
 	HTTP_LAST_MODIFIED,
 	HTTP_LOCATION,
+	HTTP_OCI_CHUNK_MIN_LENGTH,
+	HTTP_RANGE,		/* of an upload under way, in an answer of a registry */
 	HTTP_RETRY_AFTER,
 	HTTP_TRANSFER_ENCODING,
+	HTTP_WWW_AUTHENTICATE,	/* of several, joined by ", " */
 	HTTP_FIELD_COUNT
 };
 
@@ -36,8 +41,8 @@ struct http_reply {
 
 /*
  * Takes one line of a head, with or without its CRLF. A 1xx answer is forgotten when the next one
- * begins; lines after the head (trailers) are ignored. A field sent twice with different values,
- * a value over HTTP_VALUE_MAX and a head over HTTP_HEAD_MAX set `broken`.
+ * begins; lines after the head (trailers) are ignored. A field sent twice with different values
+ * (WWW-Authenticate may be), a value over HTTP_VALUE_MAX and a head over HTTP_HEAD_MAX set `broken`.
  */
 void http_reply_line(struct http_reply *reply, const char *line, size_t length);
 void http_reply_done(struct http_reply *reply);

@@ -1,6 +1,5 @@
 /*
- * One run of fetch, between its two files: fetch.c tries, follows redirects and waits;
- * fetch_answer.c turns one answer into bytes of the file and says what comes next.
+ * One run of fetch, between its two files: fetch.c tries and waits; answer.c turns one answer into bytes of the file and says what comes next.
  */
 #ifndef DUET_BUILDERS_WORKER_FETCH_RUN_H
 #define DUET_BUILDERS_WORKER_FETCH_RUN_H
@@ -12,20 +11,13 @@
 #include "builders/worker/fetch.h"
 #include "builders/worker/fetch/curl.h"
 #include "builders/worker/fetch/file.h"
+#include "builders/worker/fetch/try.h"
 #include "core/str.h"
-
-/* What comes after a try, or after a part of it. */
-enum next {
-	NEXT_UNDECIDED,
-	NEXT_DONE,
-	NEXT_RETRY,	/* after a wait */
-	NEXT_AT_ONCE,	/* another try, without a wait */
-	NEXT_FAIL,
-};
 
 struct run {
 	const struct fetch *fetch;	/* borrowed */
-	struct transport *transport;	/* owned */
+	struct transport *own_transport;	/* owned; NULL: the caller's is used */
+	struct try try;
 	struct err *err;		/* borrowed; the last try's trouble */
 	unsigned int tries;
 	struct fetch_file file;
@@ -36,7 +28,6 @@ struct run {
 	char *validator;	/* owned; strong, of what is in the file; or NULL */
 	int64_t shown_ms;	/* when progress was last told */
 	/* the try */
-	char *at;		/* owned; the URL that is being asked, after redirects */
 	uint64_t total;		/* bytes the whole will have; 0: not known */
 	uint64_t retry_after_ms;
 	bool has_retry_after;
@@ -56,10 +47,10 @@ void run_tell_progress(struct run *run, bool always);
 
 /* Makes the run ready for an answer. */
 void answer_expect(struct run *run);
-/* The body, piece by piece: `body` of struct get. When it ends, run->next says why. */
+/* The body, piece by piece: `body` of struct ask. When it ends, run->next says why. */
 bool answer_take(void *run, const struct http_reply *reply, const void *bytes,
 		 size_t size);
 /* The answer is over, and no redirect: NEXT_DONE, or what to do, with run->err set. */
-enum next answer_settle(struct run *run, const struct get_result *result);
+enum next answer_settle(struct run *run, const struct ask_result *result);
 
 #endif

@@ -1,4 +1,4 @@
-/* Status codes: see fetch_status.h. */
+/* Status codes: see status.h. */
 #include "builders/worker/fetch/status.h"
 
 #include <stddef.h>

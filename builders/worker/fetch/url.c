@@ -1,4 +1,4 @@
-/* URLs of fetch: see fetch_url.h. */
+/* URLs of fetch: see url.h. */
 #include "builders/worker/fetch/url.h"
 
 #include <arpa/inet.h>
@@ -79,6 +79,47 @@ const char *url_refusal(const char *url, bool plain_http)
 static size_t origin_length(const char *url)
 {
 	return scheme_of(url) + strcspn(url + scheme_of(url), "/?#");
+}
+
+/* Bytes of "HOST" or "[HOST]" at the start of "HOST[:PORT]". */
+static size_t host_length(const char *authority)
+{
+	return *authority == '[' ? strcspn(authority, "]") + 1 : strcspn(authority, ":/?#");
+}
+
+static uint32_t port_of(const char *url)
+{
+	const char *at = url + scheme_of(url);
+	uint32_t port = url_is_plain_http(url) ? 80 : 443;
+	_cleanup_free_ char *text = NULL;
+
+	at += host_length(at);
+	if (*at != ':')
+		return port;
+	text = xstrndup(at + 1, strcspn(at + 1, "/?#"));
+	parse_u32_max(text, PORT_MAX, &port);
+	return port;
+}
+
+bool url_is_same_origin(const char *a, const char *b)
+{
+	_cleanup_free_ char *host_a = url_host(a), *host_b = url_host(b);
+
+	return url_is_plain_http(a) == url_is_plain_http(b) && port_of(a) == port_of(b) &&
+	       !strcmp(host_a, host_b);
+}
+
+char *url_host(const char *url)
+{
+	const char *at = url + scheme_of(url);
+	size_t length = host_length(at);
+	bool bracketed = *at == '[';
+	char *host = xstrndup(at + bracketed, length - 2 * bracketed);
+
+	for (char *c = host; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	return host;
 }
 
 /* Appends `path` of `length` bytes without "." and ".." (RFC 3986, 5.2.4). */
@@ -275,7 +316,7 @@ bool url_host_is_local(const char *address)
 	struct in6_addr six;
 	struct in_addr four;
 
-	if (inet_pton(AF_INET, address, &four) == 1)
+	if (inet_aton(address, &four))
 		return ipv4_is_local(ntohl(four.s_addr));
 	return inet_pton(AF_INET6, address, &six) == 1 && ipv6_is_local(six.s6_addr);
 }

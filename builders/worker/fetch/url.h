@@ -18,6 +18,11 @@ struct sockaddr;
 const char *url_refusal(const char *url, bool plain_http);
 bool url_is_plain_http(const char *url);
 
+/* Have both, without refusal, the same scheme, host and port? */
+bool url_is_same_origin(const char *a, const char *b);
+/* The host of a URL without refusal: lower case, IPv6 without its brackets. Owned. */
+char *url_host(const char *url);
+
 /*
  * The target of a redirect: `location` resolved against `base`, a URL without refusal (RFC 3986,
  * 5.2); the fragment is dropped, blanks and bytes above 0x7f are percent-encoded. From https to https
@@ -34,7 +39,10 @@ char *url_shown(const char *url);
  * clouds' metadata service, private, shared, unspecified, multicast; IPv4 inside IPv6 alike)?
  */
 bool url_address_is_local(const struct sockaddr *address);
-/* The same of a numeric address as text; false when it is none. */
+/*
+ * The same of a numeric address as text (IPv4 as short as inet_aton takes it); false when it is
+ * none.
+ */
 bool url_host_is_local(const char *address);
 
 #endif
