@@ -25,6 +25,11 @@ struct cli {
 	bool explain;		/* --explain */
 	bool tty;		/* -t */
 	bool all;		/* --all */
+	bool locked;		/* --locked, --frozen */
+	bool frozen;		/* --frozen */
+	bool check;		/* --check */
+	bool update;		/* --update */
+	bool check_reproducible;	/* --check-reproducible */
 	const char *allow[CLI_ALLOW_MAX];	/* --allow, as often as it was given */
 	size_t allow_count;
 	char **rest;		/* operands; behind "--" for run */
@@ -41,6 +46,10 @@ struct cli {
 #define OPT_ALL 64u	/* --all */
 #define OPT_ALLOW 128u	/* --allow WORDS */
 #define OPT_PLATFORM 256u	/* --platform OS/ARCHITECTURE */
+
+#define OPT_LOCKED 512u	/* --locked, --frozen */
+#define OPT_UPDATE 1024u	/* --check, --update */
+#define OPT_TWICE 2048u	/* --check-reproducible */
 
 struct command {
 	const char *name;
@@ -59,6 +68,7 @@ int cmd_check(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_doctor(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_gc(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_lock(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_pull(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_run(const struct cli *cli, int *ret_code, struct err *err);
@@ -90,15 +100,34 @@ struct session {
 	struct spec spec;
 	struct store store;
 	struct plans plans;
-	bool has_spec, has_store, has_plan;
+	struct lock lock;
+	bool has_spec, has_store, has_plan, has_lock;
+	bool lock_is_others;	/* of a duet with other formats */
 };
 
 int session_spec(struct session *session, const struct cli *cli, struct err *err);
 int session_store(struct session *session, const struct cli *cli, struct err *err);
-/* Spec, store and plans. */
+/*
+ * The lock beside the spec, empty where there is none. With --locked one by a duet that makes other
+ * layers of the same inputs is ERR_LOCK; else that is only told.
+ */
+int session_lock(struct session *session, const struct cli *cli, struct err *err);
+/* What `session` is resolved with. */
+struct resolve session_resolve(struct session *session, const struct cli *cli);
+/* Spec, store, lock and plans. */
 int session_open(struct session *session, const struct cli *cli, struct err *err);
 /* What `session` was opened for: the image in these forms. */
 struct build session_build(struct session *session, const struct cli *cli, unsigned int forms);
+/*
+ * The lock after a build for `forms`: what nobody asks for any more is dropped; it is written when
+ * something changed. A folder that cannot be written is a warning. With --locked nothing may have
+ * changed.
+ */
+int session_keep_lock(struct session *session, const struct cli *cli, unsigned int forms,
+		      struct err *err);
 void session_done(struct session *session);
+
+/* reproduce.c: duet build --check-reproducible. */
+int reproduce(const struct cli *cli, int *ret_code, struct err *err);
 
 #endif

@@ -18,18 +18,21 @@
 static const struct command commands[] = {
 	{ "check", "spec", "check a spec and say what is wrong with it", "",
 	  OPT_FILE, 0, false, cmd_check },
+	{ "lock", "spec", "write duet.lock: what the inputs from outside the project are",
+	  "[NAME...]", OPT_FILE | OPT_STORE | OPT_LOCKED | OPT_UPDATE, 1 << 20, false, cmd_lock },
 	{ "plan", "spec", "print the steps of a build and their keys", "",
-	  OPT_FILE | OPT_STORE | OPT_JSON, 0, false, cmd_plan },
+	  OPT_FILE | OPT_STORE | OPT_JSON | OPT_LOCKED, 0, false, cmd_plan },
 	{ "schema", "spec", "print the JSON Schema of duet.yaml (--on man: the manual's key list)", "",
 	  OPT_ON, 0, false, cmd_schema },
 	{ "build", "image", "build the image of a spec", "",
-	  OPT_FILE | OPT_STORE | OPT_ON | OPT_JSON, 0, false, cmd_build },
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_JSON | OPT_LOCKED | OPT_TWICE, 0, false, cmd_build },
 	{ "pull", "image", "fetch an image from a registry and unpack it", "REFERENCE",
 	  OPT_STORE | OPT_ON | OPT_PLATFORM, 1, false, cmd_pull },
 	{ "images", "image", "list the images of the store", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_images },
 	{ "run", "run", "build what is missing and run the target", "[-- COMMAND...]",
-	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY | OPT_ALLOW, 1 << 20, true, cmd_run },
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY | OPT_ALLOW | OPT_LOCKED,
+	  1 << 20, true, cmd_run },
 	{ "doctor", "house", "tell what this machine lacks, and what mends it", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_doctor },
 	{ "gc", "house", "remove what no image needs (--all: images too)", "",
@@ -38,7 +41,8 @@ static const struct command commands[] = {
 	  "check", OPT_STORE | OPT_JSON, 1, false, cmd_store },
 };
 
-enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM };
+enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM,
+		 LONG_LOCKED, LONG_FROZEN, LONG_CHECK, LONG_UPDATE, LONG_TWICE };
 
 /* Every option once: which command takes it is the OPT_* bit. */
 static const struct option_row {
@@ -59,6 +63,13 @@ static const struct option_row {
 	  "allow what reaches outside the project: mounts=/PATH, capabilities=NAME, seccomp" },
 	{ "platform", LONG_PLATFORM, OPT_PLATFORM, "PLATFORM",
 	  "which of the image's platforms, as linux/arm64 (default: the host's)" },
+	{ "locked", LONG_LOCKED, OPT_LOCKED, NULL, "fail rather than change duet.lock" },
+	{ "frozen", LONG_FROZEN, OPT_LOCKED, NULL, "--locked, and ask nobody on the network" },
+	{ "check", LONG_CHECK, OPT_UPDATE, NULL,
+	  "ask the sources whether they still say what duet.lock says" },
+	{ "update", LONG_UPDATE, OPT_UPDATE, NULL, "take what the sources say now, for NAME or all" },
+	{ "check-reproducible", LONG_TWICE, OPT_TWICE, NULL,
+	  "build twice from nothing, and compare" },
 	{ "all", LONG_ALL, OPT_ALL, NULL, "images too" },
 	{ "json", LONG_JSON, OPT_JSON, NULL, "machine-readable output" },
 	{ "quiet", 'q', 0, NULL, "only errors" },
@@ -164,6 +175,22 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 		return 0;
 	case LONG_PLATFORM:
 		cli->platform = argument;
+		return 0;
+	case LONG_FROZEN:
+		cli->frozen = true;
+		cli->locked = true;
+		return 0;
+	case LONG_LOCKED:
+		cli->locked = true;
+		return 0;
+	case LONG_CHECK:
+		cli->check = true;
+		return 0;
+	case LONG_UPDATE:
+		cli->update = true;
+		return 0;
+	case LONG_TWICE:
+		cli->check_reproducible = true;
 		return 0;
 	case LONG_ALL:
 		cli->all = true;
