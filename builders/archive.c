@@ -55,16 +55,16 @@ static void remember(struct lock *lock, const struct archive *archive, uint64_t 
 	lock_archive_set(lock, archive->url, &entry);
 }
 
-/* The size is known when the archive is there; else the build adds it. */
+/* The size is known, and compared, when the archive is there; else the build adds it. */
 static int look_at_lock(struct resolve *resolve, const struct archive *archive, struct err *err)
 {
 	struct lock_archive entry;
 	uint64_t bytes;
 	int fd, found;
 
-	if (!resolve->lock || find_locked(resolve->lock, archive, &entry))
+	if (!resolve->lock)
 		return 0;
-	if (resolve->locked)
+	if (!find_locked(resolve->lock, archive, &entry) && resolve->locked)
 		return lock_refuse_missing(resolve->lock, LOCK_ARCHIVE, archive->url, err);
 	found = store_blob_open(resolve->store, &archive->sha256, &fd, &bytes, err);
 	if (found != 1)
