@@ -116,6 +116,19 @@ static int open_kept(struct store *store, const struct store_layer *layer, struc
 	return 1;
 }
 
+/* The blob of a layer whose tree a run step needs (stack.h). */
+static int reopen(void *data, size_t number, struct build_blob *ret, struct err *err)
+{
+	struct making *making = data;
+	const struct plan_step *step = &making->plan->steps[number];
+	int found = open_kept(making->build->store, &making->stack->layers[number], ret, err);
+
+	if (found != 0)
+		return found < 0 ? -1 : 0;
+	return builder_of(step->source, step->step)->open(making->build, step, making->stack, ret,
+							  err);
+}
+
 /* A step's layer: what the store has of it (`known`), and the rest made from its blob. */
 static int build_step(struct making *making, const struct plan_step *step, const struct digest *key,
 		      bool known, struct store_layer *layer, struct stack_forms *forms,
@@ -151,7 +164,8 @@ static void layer_key(const struct making *making, const struct plan_step *step,
 	const struct stack *stack = making->stack;
 
 	if (step->step && step->step->kind == STEP_RUN)
-		plan_run_key(step, stack->count ? &stack->chains[stack->count - 1] : NULL, ret);
+		plan_run_key(step, stack->count ? &stack->chains[stack->count - 1] : NULL,
+			     builder_run_time(making->build, step, stack), ret);
 	else
 		*ret = step->own_key;
 }
@@ -213,6 +227,17 @@ static int read_same_config(struct making *making, char **ret, struct err *err)
 	return fs_read_fd(fd, "the image's config", OCI_CONFIG_MAX, ret, NULL, err);
 }
 
+/* The latest date of what went in; -1: nothing has one. */
+static int64_t date_of(const struct making *making)
+{
+	int64_t date = making->plan->created_s > 0 ? making->plan->created_s : -1;
+
+	for (size_t i = 0; i < making->stack->count; i++)
+		if (making->stack->layers[i].time_s > date)
+			date = making->stack->layers[i].time_s;
+	return date > 0 ? date : -1;
+}
+
 static int write_image(struct making *making, struct digest *ret_id, struct err *err)
 {
 	const struct plan *plan = making->plan;
@@ -228,7 +253,8 @@ static int write_image(struct making *making, struct digest *ret_id, struct err 
 	int result;
 
 	if (digest_is_zero(&plan->same_config))
-		image.config = image_config(&plan->config, stack->layers, image.layer_count);
+		image.config = image_config(&plan->config, stack->layers, image.layer_count,
+					    plan->platform, date_of(making));
 	else if (read_same_config(making, &image.config, err) < 0)
 		return -1;
 	digest_of(image.config, strlen(image.config), &image.id);
@@ -289,6 +315,8 @@ static int build_image(struct build *build, const struct plan *plan, char *name,
 
 	rootfs_init(ret);
 	stack_init(stack, build->store, forms);
+	stack->reopen = reopen;
+	stack->reopen_data = &making;
 	result = open_built(&making, &ret->image_id, err);
 	if (result == 0) {
 		stack_done(stack);

@@ -25,14 +25,22 @@ static const struct command commands[] = {
 	{ "schema", "spec", "print the JSON Schema of duet.yaml (--on man: the manual's key list)", "",
 	  OPT_ON, 0, false, cmd_schema },
 	{ "build", "image", "build the image of a spec", "",
-	  OPT_FILE | OPT_STORE | OPT_ON | OPT_JSON | OPT_LOCKED | OPT_TWICE, 0, false, cmd_build },
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_JSON | OPT_CACHE | OPT_LOCKED | OPT_TWICE, 0, false,
+	  cmd_build },
 	{ "pull", "image", "fetch an image from a registry and unpack it", "REFERENCE",
 	  OPT_STORE | OPT_ON | OPT_PLATFORM, 1, false, cmd_pull },
 	{ "images", "image", "list the images of the store", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_images },
+	{ "login", "image", "keep a login for a registry, after trying it", "HOST[:PORT]",
+	  OPT_LOGIN, 1, false, cmd_login },
+	{ "logout", "image", "forget the login for a registry", "HOST[:PORT]",
+	  0, 1, false, cmd_logout },
 	{ "run", "run", "build what is missing and run the target", "[-- COMMAND...]",
 	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY | OPT_ALLOW | OPT_LOCKED,
 	  1 << 20, true, cmd_run },
+	{ "shell", "run", "a shell in the target, or in the run step that failed", "[-- COMMAND...]",
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_TTY | OPT_ALLOW | OPT_FAILED, 1 << 20, true,
+	  cmd_shell },
 	{ "doctor", "house", "tell what this machine lacks, and what mends it", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_doctor },
 	{ "gc", "house", "remove what no image needs (--all: images too)", "",
@@ -42,6 +50,7 @@ static const struct command commands[] = {
 };
 
 enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM,
+		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY, LONG_NO_CACHE, LONG_EXPLAIN_CACHE, LONG_FAILED,
 		 LONG_LOCKED, LONG_FROZEN, LONG_CHECK, LONG_UPDATE, LONG_TWICE };
 
 /* Every option once: which command takes it is the OPT_* bit. */
@@ -70,7 +79,16 @@ static const struct option_row {
 	{ "update", LONG_UPDATE, OPT_UPDATE, NULL, "take what the sources say now, for NAME or all" },
 	{ "check-reproducible", LONG_TWICE, OPT_TWICE, NULL,
 	  "build twice from nothing, and compare" },
+	{ "failed", LONG_FAILED, OPT_FAILED, NULL,
+	  "in the run step that failed last, on what it had written" },
+	{ "no-cache", LONG_NO_CACHE, OPT_CACHE, NULL, "run every run step again" },
+	{ "explain-cache", LONG_EXPLAIN_CACHE, OPT_CACHE, NULL,
+	  "say of each step whether it was found, and why not" },
 	{ "all", LONG_ALL, OPT_ALL, NULL, "images too" },
+	{ "username", 'u', OPT_LOGIN, "USER", "whose login it is (default: it is asked for)" },
+	{ "password-stdin", LONG_PASSWORD_STDIN, OPT_LOGIN, NULL,
+	  "read the password or token from standard input" },
+	{ "no-verify", LONG_NO_VERIFY, OPT_LOGIN, NULL, "keep the login without trying it" },
 	{ "json", LONG_JSON, OPT_JSON, NULL, "machine-readable output" },
 	{ "quiet", 'q', 0, NULL, "only errors" },
 	{ "verbose", 'v', 0, NULL, "say more" },
@@ -134,8 +152,48 @@ static int unknown_command(const char *name, struct err *err)
 	return err_mend(err, "`duet --help` lists the commands");
 }
 
+/* An option that says yes to something. */
+static bool *flag_of(struct cli *cli, int letter)
+{
+	switch (letter) {
+	case 't':
+		return &cli->tty;
+	case LONG_JSON:
+		return &cli->json;
+	case LONG_EXPLAIN:
+		return &cli->explain;
+	case LONG_LOCKED:
+		return &cli->locked;
+	case LONG_CHECK:
+		return &cli->check;
+	case LONG_UPDATE:
+		return &cli->update;
+	case LONG_TWICE:
+		return &cli->check_reproducible;
+	case LONG_PASSWORD_STDIN:
+		return &cli->password_stdin;
+	case LONG_NO_VERIFY:
+		return &cli->no_verify;
+	case LONG_FAILED:
+		return &cli->failed;
+	case LONG_NO_CACHE:
+		return &cli->no_cache;
+	case LONG_EXPLAIN_CACHE:
+		return &cli->explain_cache;
+	case LONG_ALL:
+		return &cli->all;
+	}
+	return NULL;
+}
+
 static int take_option(struct cli *cli, int letter, char *argument, struct err *err)
 {
+	bool *flag = flag_of(cli, letter);
+
+	if (flag) {
+		*flag = true;
+		return 0;
+	}
 	switch (letter) {
 	case 'f':
 		cli->file = argument;
@@ -143,9 +201,6 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 	case 'C':
 		if (chdir(argument) < 0)
 			return err_sys_as(err, ERR_USAGE, errno, "change to %s", argument);
-		return 0;
-	case 't':
-		cli->tty = true;
 		return 0;
 	case 'i':
 		return 0;
@@ -161,12 +216,6 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 	case LONG_ON:
 		cli->on = argument;
 		return 0;
-	case LONG_JSON:
-		cli->json = true;
-		return 0;
-	case LONG_EXPLAIN:
-		cli->explain = true;
-		return 0;
 	case LONG_ALLOW:
 		if (cli->allow_count == CLI_ALLOW_MAX)
 			return err_set(err, ERR_USAGE, "--allow: given more than %d times",
@@ -177,23 +226,10 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 		cli->platform = argument;
 		return 0;
 	case LONG_FROZEN:
-		cli->frozen = true;
-		cli->locked = true;
+		cli->frozen = cli->locked = true;
 		return 0;
-	case LONG_LOCKED:
-		cli->locked = true;
-		return 0;
-	case LONG_CHECK:
-		cli->check = true;
-		return 0;
-	case LONG_UPDATE:
-		cli->update = true;
-		return 0;
-	case LONG_TWICE:
-		cli->check_reproducible = true;
-		return 0;
-	case LONG_ALL:
-		cli->all = true;
+	case 'u':
+		cli->username = argument;
 		return 0;
 	}
 	return 0;

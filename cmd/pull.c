@@ -59,8 +59,14 @@ int cmd_pull(const struct cli *cli, int *ret_code, struct err *err)
 		err_set(err, ERR_USAGE, "pull: which image?");
 		return err_mend(err, "duet pull docker.io/library/alpine:3.20");
 	}
-	if (ref_parse(&ref, cli->rest[0], err) < 0 || pull(cli, &ref, &id, err) < 0)
+	if (ref_parse(&ref, cli->rest[0], err) < 0)
 		return -1;
+	if (pull(cli, &ref, &id, err) < 0) {
+		/* there is no file to look at */
+		free(err->place);
+		err->place = NULL;
+		return -1;
+	}
 	digest_text(&id, text);
 	printf("%s\n", text);
 	*ret_code = 0;

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/proc.h"
 #include "core/str.h"
+#include "runners/step.h"
 
 #define INIT_BYTES_MAX (64u << 20)
 
@@ -140,9 +141,11 @@ int session_open(struct session *session, const struct cli *cli, struct err *err
 
 struct build session_build(struct session *session, const struct cli *cli, unsigned int forms)
 {
-	return (struct build){ .store = &session->store, .spec = &session->spec,
-			       .plans = &session->plans, .forms = forms, .lock = &session->lock,
-			       .locked = cli->locked, .offline = cli->frozen };
+	return (struct build){ .no_cache = cli->no_cache, .explain_cache = cli->explain_cache,
+			       .run_step = container_run_step, .store = &session->store,
+			       .spec = &session->spec, .plans = &session->plans, .forms = forms,
+			       .lock = &session->lock, .locked = cli->locked,
+			       .offline = cli->frozen };
 }
 
 void session_done(struct session *session)

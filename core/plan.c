@@ -3,7 +3,7 @@
  * PLAN_FORMAT and the second what the key is of, so that no two kinds of key can be equal.
  *
  *	own key    of a step: its builder, its input's digest, what the spec says about its result
- *	run key    of a run step's layer: its own key and the chain-id of the layers below
+ *	run key    of a run step's layer: its own key, the chain-id of the layers below, their date
  *	key        of a step: the key of the step below (empty for the first) and its own key
  *	image key  the last step's key and the config
  *
@@ -143,13 +143,15 @@ static void own_key_of_run(const struct plan_step *step, const struct plan *stag
 	sha256_end(&hash, ret);
 }
 
-void plan_run_key(const struct plan_step *step, const struct digest *chain, struct digest *ret)
+void plan_run_key(const struct plan_step *step, const struct digest *chain, int64_t time_s,
+		  struct digest *ret)
 {
 	struct sha256 hash;
 
 	begin_key(&hash, "run layer");
 	add_digest(&hash, &step->own_key);
 	sha256_add_field(&hash, chain ? chain->bytes : NULL, chain ? sizeof(chain->bytes) : 0);
+	add_number(&hash, (uint64_t)time_s);
 	sha256_end(&hash, ret);
 }
 
@@ -183,6 +185,7 @@ static void key_of_image(struct plan *plan)
 	sha256_add_text(&hash, config->stop_signal);
 	add_number(&hash, (uint64_t)plan->created_s);
 	add_digest(&hash, &plan->same_config);
+	sha256_add_text(&hash, plan->platform);
 	sha256_end(&hash, &plan->key);
 }
 
@@ -351,6 +354,7 @@ static void add_other(struct making *making)
 	plan->created_s = other->created_s;
 	plan->base_id = other->base_id;
 	plan->base_name = other->base_name ? xstrdup(other->base_name) : NULL;
+	plan->platform = other->platform ? xstrdup(other->platform) : NULL;
 	process_copy(&plan->config, &other->config);
 }
 
@@ -433,6 +437,10 @@ int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec
 			       image->name, inputs->count, 1 + image->step_count);
 	if (add_from(&making) < 0)
 		return -1;
+	if (image->platform) {
+		free(plan.platform);
+		plan.platform = xstrdup(image->platform);
+	}
 	/* what the spec's config says holds for its run steps too */
 	process_overlay(&plan.config, &image->config);
 	for (size_t i = 0; i < image->step_count; i++)
@@ -458,6 +466,7 @@ void plan_done(struct plan *plan)
 {
 	free(plan->name);
 	free(plan->base_name);
+	free(plan->platform);
 	for (size_t i = 0; i < plan->step_count; i++) {
 		free(plan->steps[i].summary);
 		free(plan->steps[i].layer);

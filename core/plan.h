@@ -74,6 +74,7 @@ struct plan {
 	/* of the config of an image that is its base and nothing more: it keeps it; zero: it does not */
 	struct digest same_config;
 	char *base_name;		/* owned; or NULL */
+	char *platform;			/* owned; NULL: the host's */
 };
 
 /* A spec's plans: of each of spec->stages, and of its image. */
@@ -91,8 +92,12 @@ struct plans {
  */
 int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec *image,
 	      const struct plan_inputs *inputs, const struct plan *stages, struct err *err);
-/* The key of a run step's layer on these layers below (their chain-id; NULL: none). */
-void plan_run_key(const struct plan_step *step, const struct digest *chain, struct digest *ret);
+/*
+ * The key of a run step's layer on these layers below (their chain-id; NULL: none); `time_s` is the
+ * latest time that its files may have.
+ */
+void plan_run_key(const struct plan_step *step, const struct digest *chain, int64_t time_s,
+		  struct digest *ret);
 /* The own key that the step of a source (an archive, a folder, a Debian root) has with this input. */
 void plan_source_key(const struct source *source, const struct digest *input, struct digest *ret);
 /* What `duet plan` prints. Owned texts. */

@@ -204,7 +204,8 @@ static int read_platform(const struct json_in *root, struct oci_image *image, st
 	    field_text(root, "variant", &variant, err) < 0)
 		return -1;
 	text = xasprintf("%s/%s%s%s", os, architecture, *variant ? "/" : "", variant);
-	if (!oci_platform_is_valid(text)) {
+	if (!oci_platform_is_valid(text) || strchr(os, '/') || strchr(architecture, '/') ||
+	    strchr(variant, '/')) {
 		_cleanup_free_ char *shown = str_escape(text, SHOWN);
 
 		return err_set(err, ERR_OCI, "`os` and `architecture`: `%s` is no platform", shown);

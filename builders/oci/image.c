@@ -192,7 +192,8 @@ static bool take_text(struct reader *in, char **ret)
 	if (value && !strcmp(value, NONE))
 		return true;
 	if (!value || !parse_u64(value, &length) || length >= (uint64_t)(in->end - in->at) ||
-	    in->at[length] != '\n' || memchr(in->at, '\0', length))
+	    in->at[length] != '\n' || memchr(in->at, '\0', length) ||
+	    !str_is_utf8(in->at, length))
 		return false;
 	*ret = xstrndup(in->at, length);
 	in->at += length + 1;

@@ -69,7 +69,7 @@ unsigned int oci_platform_rank(const char *wanted, const char *os, const char *a
 			       const char *variant);
 /* Does an image of platform `have` run as `wanted`? */
 bool oci_platform_fits(const char *wanted, const char *have);
-/* OS/ARCHITECTURE[/VARIANT], each of at most 32 letters, digits, '.', '_', '-'. */
+/* OS/ARCHITECTURE[/VARIANT], each of at most 32 letters, digits, '.', '_', '-', the first no sign. */
 bool oci_platform_is_valid(const char *text);
 
 #endif

@@ -39,7 +39,7 @@ static bool take_part(const char **text, char ret[PART_MAX + 1])
 {
 	size_t length = strcspn(*text, "/");
 
-	if (length < 1 || length > PART_MAX ||
+	if (length < 1 || length > PART_MAX || strchr("._-", **text) ||
 	    strspn(*text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") < length)
 		return false;
 	memcpy(ret, *text, length);

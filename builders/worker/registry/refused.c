@@ -38,11 +38,21 @@ int session_refuses(const struct session *session, const char *page, const char 
 	return err_mend(err, "duet login %s", login_name(session->host));
 }
 
+static bool is_push(uint32_t op)
+{
+	return op == WORKER_PUT_BLOB || op == WORKER_PUT_MANIFEST;
+}
+
 static int not_found(const struct visit *visit, const char *said, struct err *err)
 {
 	const struct session *session = visit->session;
 	const char *again = *said ? "; the registry says: " : "";
 
+	if (is_push(visit->request->op)) {
+		err_set(err, ERR_FETCH, "the registry does not know what to do with it (404)%s%s", again,
+			said);
+		return err_mend(err, "check the name of the repository, and that it may be pushed to");
+	}
 	if (visit->request->op != WORKER_GET_MANIFEST) {
 		err_set(err, ERR_FETCH, "the registry does not have it (404)%s%s", again, said);
 		return err_mend(err, "the image may have been removed meanwhile: pull again");
@@ -61,9 +71,10 @@ int visit_refused(void *data, bool own, unsigned int status, const char *page, s
 	if (!own)
 		return status_error(status, page, err);
 	if (status == 401 || status == 403) {
-		what = xasprintf("the registry refuses %s (%u)", visit->request->op == WORKER_PUT_BLOB ||
-				 visit->request->op == WORKER_PUT_MANIFEST ? "to take it" : "to give it",
-				 status);
+		what = xasprintf("the registry %s %s (%u)",
+				 visit->session->auth.user || visit->session->auth.identity_token
+					 ? "does not let this login" : "wants a login to",
+				 is_push(visit->request->op) ? "push" : "pull", status);
 		return session_refuses(visit->session, page, what, err);
 	}
 	said = what_it_says(page);

@@ -33,6 +33,7 @@ int session_init(struct session *ret, const char *text, bool plain_http, bool pu
 			       url_refusal(ret->base, plain_http));
 	ret->user_agent = *login->user_agent ? xstrdup(login->user_agent) : NULL;
 	ret->ca_file = getenv("SSL_CERT_FILE");
+	auth_init(&ret->auth, login);
 	pthread_mutex_init(&ret->lock, NULL);
 	/* libcurl is started here, before there are threads */
 	ret->idle[0] = transport_new();
@@ -66,11 +67,17 @@ static void give_back_transport(struct session *session, struct transport *trans
 
 int visit_begin(struct visit *visit, struct err *err)
 {
+	const struct session *session = visit->session;
+
+	visit->scope = xasprintf("repository:%s:pull%s", session->repository,
+				 session->push ? ",push" : "");
 	visit->transport = take_transport(visit->session);
 	if (!visit->transport)
 		return err_set(err, ERR_HOST, "start libcurl");
 	visit->authority = (struct authority){
-		.origin = visit->session->base,
+		.origin = session->base,
+		.header = auth_header,
+		.challenged = auth_challenged,
 		.refused = visit_refused,
 		.data = visit,
 	};
@@ -81,4 +88,6 @@ void visit_end(struct visit *visit)
 {
 	if (visit->transport)
 		give_back_transport(visit->session, TAKE_PTR(visit->transport));
+	free(visit->scope);
+	visit->scope = NULL;
 }

@@ -11,6 +11,7 @@
 
 #include "builders/worker/fetch/try.h"
 #include "builders/worker/message.h"
+#include "builders/worker/registry/auth.h"
 #include "core/err.h"
 
 struct session {
@@ -21,6 +22,7 @@ struct session {
 	bool push;
 	char *user_agent;	/* owned; NULL: the package's */
 	const char *ca_file;	/* NULL: the system's */
+	struct auth auth;
 	pthread_mutex_t lock;	/* of what follows */
 	struct transport *idle[WORKER_OPEN_MAX];	/* owned; with their connections */
 	size_t idle_count;
@@ -34,6 +36,9 @@ struct visit {
 	int *fds;	/* as many as the request says; one that is taken over becomes -1 */
 	struct transport *transport;		/* owned while it lasts */
 	struct authority authority;
+	char *scope;		/* owned; the rights that are asked for, parted by blanks */
+	bool fresh;		/* its token was asked for by itself: there is no better one */
+	unsigned int challenges;	/* so far */
 	void (*progress)(void *data, uint64_t done, uint64_t total);
 	void *data;
 };
@@ -52,5 +57,7 @@ int session_refuses(const struct session *session, const char *page, const char 
 /* The requests. Each fills in visit->reply. */
 int pull_manifest(struct visit *visit, struct err *err);
 int pull_blob(struct visit *visit, struct err *err);
+int push_blob(struct visit *visit, struct err *err);
+int push_manifest(struct visit *visit, struct err *err);
 
 #endif

@@ -47,6 +47,8 @@ static const struct turn_kind {
 } kinds[WORKER_OP_END] = {
 	[WORKER_GET_MANIFEST] = { 1, false, pull_manifest },
 	[WORKER_GET_BLOB] = { FDS_MAX, false, pull_blob },
+	[WORKER_PUT_BLOB] = { 1, true, push_blob },
+	[WORKER_PUT_MANIFEST] = { 1, true, push_manifest },
 };
 
 /* About ten times a second, and never waiting: the next one says it too. */

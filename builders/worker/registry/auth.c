@@ -1,0 +1,192 @@
+/* Who we are: see auth.h. */
+#include "builders/worker/registry/auth.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "builders/worker/fetch/url.h"
+#include "builders/worker/registry/session.h"
+#include "core/mem.h"
+#include "core/str.h"
+
+#define RENEW_EARLY_MS 10000	/* before it runs out */
+#define SHOWN_MAX 200
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static char *copy_unless_empty(const char *text)
+{
+	return *text ? xstrdup(text) : NULL;
+}
+
+void auth_init(struct auth *auth, const struct worker_login *login)
+{
+	*auth = (struct auth){
+		.user = copy_unless_empty(login->user),
+		.secret = copy_unless_empty(login->secret),
+		.identity_token = copy_unless_empty(login->identity_token),
+	};
+	pthread_mutex_init(&auth->lock, NULL);
+}
+
+char *auth_basic(const char *user, const char *secret)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	_cleanup_free_ char *both = xasprintf("%s:%s", user, secret ? secret : "");
+	size_t size = strlen(both);
+	struct str out = { 0 };
+
+	str_add(&out, "Basic ");
+	for (size_t at = 0; at < size; at += 3) {
+		size_t left = size - at;
+		uint32_t bits = (uint32_t)(unsigned char)both[at] << 16;
+		char four[4];
+
+		if (left > 1)
+			bits |= (uint32_t)(unsigned char)both[at + 1] << 8;
+		if (left > 2)
+			bits |= (unsigned char)both[at + 2];
+		for (size_t i = 0; i < 4; i++)
+			four[i] = i > left ? '=' : digits[bits >> (18 - 6 * i) & 63];
+		str_addn(&out, four, sizeof(four));
+	}
+	explicit_bzero(both, size);
+	return out.text;
+}
+
+static struct auth_token *find_token(struct auth *auth, const char *scope)
+{
+	for (size_t i = 0; i < AUTH_TOKENS_MAX; i++)
+		if (auth->tokens[i].scope && !strcmp(auth->tokens[i].scope, scope))
+			return &auth->tokens[i];
+	return NULL;
+}
+
+static void forget(struct auth_token *token)
+{
+	free(token->scope);
+	free(token->value);
+	*token = (struct auth_token){ 0 };
+}
+
+/* Borrowed, until the lock is given up; NULL with err. */
+static const char *token_for(struct visit *visit, struct err *err)
+{
+	struct auth *auth = &visit->session->auth;
+	struct auth_token *token = find_token(auth, visit->scope);
+	uint64_t lifetime_s;
+	char *value;
+
+	if (token && now_ms() < token->renew_ms)
+		return token->value;
+	if (token_get(visit, &value, &lifetime_s, err) < 0)
+		return NULL;
+	visit->fresh = true;
+	if (!token) {
+		token = &auth->tokens[auth->next_token++ % AUTH_TOKENS_MAX];
+		forget(token);
+		token->scope = xstrdup(visit->scope);
+	}
+	free(token->value);
+	token->value = value;
+	token->renew_ms = now_ms() + (int64_t)lifetime_s * 1000 - RENEW_EARLY_MS;
+	return value;
+}
+
+static int header_under_lock(struct visit *visit, char **ret, struct err *err)
+{
+	const struct auth *auth = &visit->session->auth;
+	const char *token;
+
+	switch (auth->challenge.kind) {
+	case CHALLENGE_NONE:
+		return 0;
+	case CHALLENGE_BASIC:
+		*ret = auth->user ? auth_basic(auth->user, auth->secret) : NULL;
+		return 0;
+	case CHALLENGE_BEARER:
+		token = token_for(visit, err);
+		if (!token)
+			return -1;
+		*ret = xasprintf("Bearer %s", token);
+		return 0;
+	}
+	return 0;
+}
+
+int auth_header(void *data, char **ret, struct err *err)
+{
+	struct visit *visit = data;
+	int result;
+
+	pthread_mutex_lock(&visit->session->auth.lock);
+	result = header_under_lock(visit, ret, err);
+	pthread_mutex_unlock(&visit->session->auth.lock);
+	return result;
+}
+
+/* The first challenge: it is believed once and for all requests. */
+static int learn(struct visit *visit, const struct ask_result *result, struct err *err)
+{
+	struct auth *auth = &visit->session->auth;
+	const char *header = result->reply.fields[HTTP_WWW_AUTHENTICATE], *why;
+	_cleanup_(challenge_done) struct challenge challenge = { 0 };
+	_cleanup_free_ char *shown = NULL;
+
+	if (!header || !challenge_parse(header, &challenge))
+		return 0;
+	if (challenge.kind == CHALLENGE_BASIC && !auth->user)
+		return 0;
+	why = challenge.kind == CHALLENGE_BEARER
+		      ? token_realm_refusal(challenge.realm, visit->session->base) : NULL;
+	if (why) {
+		shown = str_escape(challenge.realm, SHOWN_MAX);
+		err_set(err, ERR_AUTH, "the registry wants a token of %s, which %s", shown, why);
+		return err_mend(err, "ask whoever runs the registry: nothing was sent there");
+	}
+	auth->challenge = challenge;
+	challenge = (struct challenge){ 0 };
+	auth->local = result->from_local;
+	return 1;
+}
+
+/* What was sent was not enough: is there another token to be had? */
+static int renew(struct visit *visit, const char *sent)
+{
+	struct auth *auth = &visit->session->auth;
+	struct auth_token *token = find_token(auth, visit->scope);
+
+	if (auth->challenge.kind != CHALLENGE_BEARER || visit->fresh)
+		return 0;
+	if (token && str_has_prefix(sent, "Bearer ") &&
+	    !strcmp(token->value, sent + strlen("Bearer ")))
+		forget(token);
+	return 1;
+}
+
+int auth_challenged(void *data, const struct ask_result *result, const char *sent,
+		    struct err *err)
+{
+	struct visit *visit = data;
+	struct auth *auth = &visit->session->auth;
+	int again;
+
+	if (++visit->challenges > AUTH_CHALLENGES_MAX)
+		return 0;
+	pthread_mutex_lock(&auth->lock);
+	if (sent)
+		again = renew(visit, sent);
+	else if (auth->challenge.kind == CHALLENGE_NONE)
+		again = learn(visit, result, err);
+	else
+		again = 1; /* another thread has learned it meanwhile */
+	pthread_mutex_unlock(&auth->lock);
+	return again;
+}
