@@ -187,6 +187,56 @@ works 'an entry too many' build
 is 'an entry too many: it is gone' "$(grep -c tool "$P/duet.lock")" 0
 rm "$P/duet.lock"
 
+# ---- twice the same -------------------------------------------------------------------------------
+
+# twice NAME WORD...: what --check-reproducible says; the store is left as it was
+twice() {
+	duet build --check-reproducible "${@:2}"
+	is "$1: nothing is left" "$(ls -A "$S/v1/tmp")" ''
+}
+
+# differs NAME WHAT
+differs() {
+	twice "$1"
+	is "$1: exit code" $code 1
+	has "$1: the difference" "$err" "error[build.differs]: build locked twice: $2"
+	is "$1: no id" "$out" ''
+}
+
+mkdir "$P/site"
+echo one >"$P/site/index"
+spec "  from: {directory: $SMALL}" '  steps:' '    - {copy: ./site, to: /srv}' \
+	"    - {archive: \"$url\", sha256: $(sha256sum <"$W/served/tool.tar.gz" | cut -d ' ' -f 1), to: /opt}" \
+	'    - run: umask; mkdir /made; echo "$TZ$LC_ALL$HOME" >/made/file; touch /made/other'
+: >"$W/served.log"
+twice 'twice the same'
+is "twice the same: exit code ($err)" $code 0
+has 'twice the same: what was varied' "$err" 'umask, time zone, locale, home'
+is 'twice the same: fetched once' "$(grep -c 'GET /tool' "$W/served.log")" 1
+id=$out
+works 'twice the same: a build' build
+is 'twice the same: its id' "$out" "$id"
+spec "  from: {directory: $SMALL}" '  steps: [{run: cat /proc/uptime >/up}]'
+differs 'a step that looks at the clock' 'layer 2 of 2: up: content is '
+spec "  from: {directory: $SMALL}" '  steps: [{run: "read -r up _ </proc/uptime; mkdir /at-$up"}]'
+differs 'a step that makes other names' 'layer 2 of 2: at-'
+spec "  from: {directory: $SMALL}" '  config: {environment: {HERE: "${HOME}"}}'
+differs 'a config by the environment' "config: is \"HERE=$HOME\", then \"HERE="
+spec "  from: {directory: $SMALL}" '  steps: [{copy: ./site, to: /srv}]'
+(
+	until compgen -G "$S/v1/tmp/*/first/v1/images/locked" >/dev/null || [ $SECONDS -gt 600 ]; do
+		:
+	done
+	echo two >"$P/site/index"
+) &
+differs 'a file that changes in between' 'layer 2 of 2: srv/index: content is '
+wait $!
+spec "  from: {directory: $SMALL}" '  steps: [{run: "false"}]'
+twice 'a step that fails'
+is 'a step that fails: exit code' $code 1
+has 'a step that fails: said so' "$err" 'the first build of locked failed'
+rm -f "$P/duet.lock"
+
 # ---- images of a registry -------------------------------------------------------------------------
 
 registry() {
@@ -321,6 +371,16 @@ debian() {
 	is 'debian: lock --update: as it was' "$(cmp "$P/duet.lock" "$W/kept.lock" 2>&1)" ''
 	works 'debian: updated' build --locked
 	is 'debian: updated: the same image' "$out" "$id"
+	twice 'debian: twice the same'
+	is "debian: twice the same: exit code ($err)" $code 0
+	is 'debian: twice the same: its id' "$out" "$id"
+	[ -n "${DUET_SOAK-}" ] || return 0
+	for example in "$SRC"/examples/*/; do
+		rm -rf "$P"
+		cp -r "$example" "$P"
+		DUET_DEBIAN_MIRROR=$mirror twice "$example"
+		is "$example: exit code ($err)" $code 0
+	done
 }
 
 upstream=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\?\([a-z]*:[^ ]*\) bookworm main.*/\2/p' \
