@@ -40,6 +40,40 @@ static int open_path(const char *path, struct stat *ret_st, struct err *err)
 	return TAKE_FD(fd);
 }
 
+/* The lock's entry for a URL; one of another digest is none. */
+static bool find_locked(const struct lock *lock, const struct archive *archive,
+			struct lock_archive *ret)
+{
+	return lock_archive_get(lock, archive->url, ret) &&
+	       digest_equal(&ret->sha256, &archive->sha256);
+}
+
+static void remember(struct lock *lock, const struct archive *archive, uint64_t bytes)
+{
+	struct lock_archive entry = { archive->sha256, bytes };
+
+	lock_archive_set(lock, archive->url, &entry);
+}
+
+/* The size is known, and compared, when the archive is there; else the build adds it. */
+static int look_at_lock(struct resolve *resolve, const struct archive *archive, struct err *err)
+{
+	struct lock_archive entry;
+	uint64_t bytes;
+	int fd, found;
+
+	if (!resolve->lock)
+		return 0;
+	if (!find_locked(resolve->lock, archive, &entry) && resolve->locked)
+		return lock_refuse_missing(resolve->lock, LOCK_ARCHIVE, archive->url, err);
+	found = store_blob_open(resolve->store, &archive->sha256, &fd, &bytes, err);
+	if (found != 1)
+		return found;
+	close(fd);
+	remember(resolve->lock, archive, bytes);
+	return 0;
+}
+
 static int archive_resolve(struct resolve *resolve, const struct source *source,
 			   const struct step *step, struct digest *ret,
 			   struct plan_base *ret_base, struct err *err)
@@ -53,7 +87,7 @@ static int archive_resolve(struct resolve *resolve, const struct source *source,
 	(void)ret_base;
 	if (archive.has_sha256) {
 		*ret = archive.sha256;
-		return 0;
+		return archive.url ? look_at_lock(resolve, &archive, err) : 0;
 	}
 	known = store_stat_get(store, archive.path, ret, err);
 	if (known != 0)
@@ -72,30 +106,50 @@ static char *short_name(const char *url)
 	return str_escape(path_base(clean), 80);
 }
 
-static int fetch(struct store *store, const char *url, const struct digest *digest,
-		 struct err *err)
+/* `bytes` is its size, or 0; `out`: what is in it already is taken up. */
+static int fetch(const struct archive *archive, uint64_t bytes, int out, struct err *err)
 {
+	const char *url = archive->url;
 	_cleanup_free_ char *name = short_name(url), *what = xasprintf("fetch %s", name);
 	struct worker_request request = { .version = WORKER_VERSION, .op = WORKER_FETCH,
 					  .fd_count = 1, .flags = WORKER_HAS_EXPECTED,
-					  .expected = *digest };
-	_cleanup_close_ int out = -1;
+					  .bytes = bytes, .expected = archive->sha256 };
 	struct worker_reply reply;
 
 	if (snprintf(request.text, sizeof(request.text), "%s", url) >= (int)sizeof(request.text))
 		return err_set(err, ERR_USAGE, "fetch %s: the URL is longer than %d bytes", name,
 			       WORKER_URL_MAX - 1);
-	if (store_partial_open(store, digest, &out, err) < 0 ||
-	    worker_run(NULL, &request, &out, 1, what, &reply, err) < 0)
+	if (worker_run(NULL, &request, &out, 1, what, &reply, err) < 0)
 		return -1;
 	log_progress_end(what);
-	return store_partial_publish(store, out, digest, err);
+	return 0;
+}
+
+/* The network's into the store, as the lock wants it. */
+static int get(struct build *build, const struct archive *archive, struct err *err)
+{
+	struct lock_archive entry = { 0 };
+	_cleanup_close_ int out = -1;
+
+	if (build->offline) {
+		_cleanup_free_ char *name = short_name(archive->url);
+		_cleanup_free_ char *what = xasprintf("archive %s", name);
+
+		return lock_refuse_offline(what, &archive->sha256, archive->url, err);
+	}
+	if (!find_locked(build->lock, archive, &entry))
+		entry.bytes = 0;
+	if (store_partial_open(build->store, &archive->sha256, &out, err) < 0 ||
+	    fetch(archive, entry.bytes, out, err) < 0)
+		return -1;
+	return store_partial_publish(build->store, out, &archive->sha256, err);
 }
 
 /* The archive itself: from the store, the network, or the host. */
-static int open_archive(struct store *store, const struct archive *archive,
+static int open_archive(struct build *build, const struct archive *archive,
 			const struct digest *digest, struct build_blob *ret, struct err *err)
 {
+	struct store *store = build->store;
 	struct build_blob blob = { .fd = -1, .allow_xz = true };
 	struct stat st;
 	int found;
@@ -114,11 +168,12 @@ static int open_archive(struct store *store, const struct archive *archive,
 	if (found < 0)
 		return -1;
 	if (found == 0) {
-		if (fetch(store, archive->url, digest, err) < 0)
+		if (get(build, archive, err) < 0)
 			return -1;
 		if (store_blob_open(store, digest, &blob.fd, &blob.bytes, err) != 1)
 			return err->code ? -1 : err_set(err, ERR_STORE, "open a blob just fetched");
 	}
+	remember(build->lock, archive, blob.bytes);
 	blob.in_store = true;
 	blob.has_expected = true; /* read anyway: what rots on the disk is seen */
 	blob.expected = *digest;
@@ -147,7 +202,7 @@ static int archive_open(struct build *build, const struct plan_step *step, struc
 	int result;
 
 	(void)below;
-	if (open_archive(build->store, &archive, &step->input, &blob, err) < 0)
+	if (open_archive(build, &archive, &step->input, &blob, err) < 0)
 		return -1;
 	if (!step->step || (step->step->strip == 0 && !strcmp(step->step->to, "/"))) {
 		*ret = blob;
@@ -158,4 +213,50 @@ static int archive_open(struct build *build, const struct plan_step *step, struc
 	return result;
 }
 
-const struct builder archive_builder = { "archive", archive_resolve, archive_open };
+static bool archive_is_locked(const struct lock *lock, const struct source *source,
+			      const struct step *step)
+{
+	struct archive archive = archive_of(source, step);
+	struct lock_archive entry;
+
+	return !archive.url || find_locked(lock, &archive, &entry);
+}
+
+static int archive_fetch_only(struct build *build, const struct plan_step *step, struct err *err)
+{
+	struct archive archive = archive_of(step->source, step->step);
+	struct build_blob blob;
+
+	if (open_archive(build, &archive, &step->input, &blob, err) < 0)
+		return -1;
+	close(blob.fd);
+	return 0;
+}
+
+/* Its server is asked for all of it: nothing less has a digest. */
+static int archive_check(struct resolve *resolve, const struct source *source,
+			 const struct step *step, struct strv *ret_drifts, struct err *err)
+{
+	struct archive archive = archive_of(source, step);
+	struct lock_archive entry = { 0 };
+	_cleanup_free_ char *shown = NULL;
+	_cleanup_close_ int out = -1;
+
+	if (!archive.url)
+		return 0;
+	shown = str_escape(archive.url, 200);
+	if (!find_locked(resolve->lock, &archive, &entry)) {
+		strv_addf(ret_drifts, "archive %s: not in duet.lock", shown);
+		return 0;
+	}
+	if (store_blob_new(resolve->store, &out, err) < 0)
+		return -1;
+	if (fetch(&archive, entry.bytes, out, err) == 0)
+		return 0;
+	strv_addf(ret_drifts, "archive %s: %s", shown, err->msg);
+	err_done(err);
+	return 0;
+}
+
+const struct builder archive_builder = { "archive",	    archive_resolve,	archive_open,
+					 archive_is_locked, archive_fetch_only, archive_check };

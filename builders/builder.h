@@ -8,11 +8,10 @@
 #include <stdbool.h>
 
 #include "core/err.h"
+#include "core/lock.h"
 #include "core/plan.h"
 #include "core/rootfs.h"
 #include "core/store.h"
-
-struct lock;
 
 /* What is looked up before there can be a plan, and what with. */
 struct resolve {
@@ -23,6 +22,7 @@ struct resolve {
 	struct lock *lock;
 	bool locked;		/* --locked: ERR_LOCK rather than another or a further entry */
 	bool offline;		/* --frozen: ERR_LOCK rather than a question to the network */
+	bool refresh;		/* what the store remembers of an answer does not count: ask again */
 };
 
 struct build {
@@ -33,7 +33,7 @@ struct build {
 	const char *name;		/* borrowed; of the image's reference; NULL: the spec's name */
 	bool no_kernel;			/* with ROOTFS_DISKS too: the image alone is wanted */
 	struct lock *lock;		/* borrowed; as in struct resolve */
-	bool locked, offline;
+	bool locked, offline, refresh;
 	bool no_cache;			/* run steps are run again, whatever the store has */
 	bool explain_cache;		/* says for each step why it is made, or found where */
 	/*
@@ -56,6 +56,8 @@ struct build_blob {
 	bool in_store;		/* the store keeps it */
 	bool allow_xz;
 	int64_t time_s;		/* the date of what is in it, for steps above; 0: none */
+	bool has_locked_key;	/* the layer's step is remembered under this key, too */
+	struct digest locked_key;
 };
 
 struct stack;
@@ -71,6 +73,17 @@ struct builder {
 	/* Makes or finds the step's blob; `below` is what it goes on top of. */
 	int (*open)(struct build *build, const struct plan_step *step, struct stack *below,
 		    struct build_blob *ret, struct err *err);
+	/* Does the lock say all of this input? NULL: what there is to lock is locked by `resolve`. */
+	bool (*is_locked)(const struct lock *lock, const struct source *source,
+			  const struct step *step);
+	/* Gets what is to be locked of an input, without making its layer. NULL: the layer is made. */
+	int (*fetch)(struct build *build, const struct plan_step *step, struct err *err);
+	/*
+	 * Asks the input's source whether it still is what the lock says: a line for each difference.
+	 * NULL: `resolve` asks, into another lock.
+	 */
+	int (*check)(struct resolve *resolve, const struct source *source, const struct step *step,
+		     struct strv *ret_drifts, struct err *err);
 };
 
 extern const struct builder archive_builder, directory_builder, debian_builder, oci_builder,
@@ -83,6 +96,16 @@ int builders_plan(struct resolve *resolve, struct plans *ret, struct err *err);
  * use, in the forms asked for, and with ROOTFS_DISKS a kernel. When it returns 0, all is durable.
  */
 int builders_build(struct build *build, struct rootfs *ret, struct err *err);
+/*
+ * Locks what builders_plan could not, building as little as that takes: what a Debian root is made of is
+ * known when it is made.
+ */
+int builders_lock(struct build *build, struct err *err);
+/*
+ * How the sources of a spec's inputs differ from resolve->lock, a line each; nothing is kept.
+ * resolve->image is set here.
+ */
+int builders_check(struct resolve *resolve, struct strv *ret_drifts, struct err *err);
 /* An image of the spec that others take from, as trees; built when it is asked for first. Borrowed. */
 int builders_stage(struct build *build, size_t number, struct rootfs **ret, struct err *err);
 void build_done(struct build *build);
@@ -92,6 +115,9 @@ void build_done(struct build *build);
  * disks are there already: with KERNEL_AUTO the image's own is looked for in them first.
  */
 int builder_kernel(struct build *build, struct rootfs *rootfs, struct err *err);
+/* Locks Debian's kernel, which a VM of the spec may need; and looks whether it is still the newest. */
+int builder_kernel_lock(struct build *build, struct err *err);
+int builder_kernel_check(struct resolve *resolve, struct strv *ret_drifts, struct err *err);
 
 /*
  * What `duet doctor` says of Debian's kernel: true when a VM can have it. *ret_text is owned;

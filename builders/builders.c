@@ -151,7 +151,8 @@ static int build_step(struct making *making, const struct plan_step *step, const
 	if (result == 0 && step->layer && !digest_equal(&layer->diff_id, &step->layer->diff_id))
 		return err_set(err, ERR_FETCH_DIGEST, "the layer is another one than the image's "
 						      "config names: its diff-id differs");
-	if (result < 0 || store_step_set(build->store, key, layer, err) < 0)
+	if (result < 0 || store_step_set(build->store, key, layer, err) < 0 ||
+	    (blob.has_locked_key && store_step_set(build->store, &blob.locked_key, layer, err) < 0))
 		return -1;
 	log_progress_end(step->summary);
 	return 0;
@@ -183,6 +184,8 @@ static int find_or_build(struct making *making, size_t number, struct err *err)
 	layer_key(making, step, &key);
 	found = store_step_get(store, &key, &layer, err);
 	if (found == 1 && making->build->no_cache && step->step && step->step->kind == STEP_RUN)
+		found = 0;
+	if (making->build->refresh && builder_of(step->source, step->step) == &debian_builder)
 		found = 0;
 	known = found == 1;
 	if (known)
@@ -372,4 +375,101 @@ int builders_build(struct build *build, struct rootfs *ret, struct err *err)
 		return 0;
 	rootfs_done(ret);
 	return -1;
+}
+
+/* ---- the lock -------------------------------------------------------------------------------- */
+
+static int lock_step(struct build *build, const struct plan *plan, size_t number, struct err *err)
+{
+	const struct plan_step *step = &plan->steps[number];
+	const struct builder *builder = builder_of(step->source, step->step);
+	_cleanup_free_ struct stack *stack = NULL;
+	struct making making = { build, plan, NULL, NULL };
+	int result;
+
+	if (step->layer || !builder->is_locked ||
+	    builder->is_locked(build->lock, step->source, step->step))
+		return 0;
+	if (builder->fetch)
+		return builder->fetch(build, step, err);
+	making.stack = stack = xcalloc(1, sizeof(*stack));
+	stack_init(stack, build->store, ROOTFS_TREES);
+	result = find_or_build(&making, number, err);
+	stack_done(stack);
+	return result;
+}
+
+static int lock_plan(struct build *build, const struct plan *plan, struct err *err)
+{
+	for (size_t i = 0; i < plan->step_count; i++)
+		if (lock_step(build, plan, i, err) < 0)
+			return -1;
+	return 0;
+}
+
+int builders_lock(struct build *build, struct err *err)
+{
+	const struct plans *plans = build->plans;
+
+	for (size_t i = 0; i < plans->stage_count; i++)
+		if (lock_plan(build, &plans->stages[i], err) < 0)
+			return -1;
+	return lock_plan(build, &plans->image, err);
+}
+
+/* What `resolve` alone locks is asked again, into a lock of its own. */
+static int check_by_resolving(struct resolve *resolve, const struct builder *builder,
+			      const struct source *source, struct strv *ret_drifts, struct err *err)
+{
+	_cleanup_(plan_base_done) struct plan_base base = { 0 };
+	_cleanup_(lock_done) struct lock now = { 0 };
+	struct resolve again = *resolve;
+	struct digest ignored;
+
+	again.lock = &now;
+	again.locked = false;
+	again.refresh = true;
+	if (builder->resolve(&again, source, NULL, &ignored, &base, err) < 0) {
+		strv_addf(ret_drifts, "image %s: %s", base.name ? base.name : resolve->image->name,
+			  err->msg);
+		err_done(err);
+		return 0;
+	}
+	for (size_t i = 0; i < now.count; i++)
+		lock_compare(resolve->lock, &now, now.entries[i].kind, now.entries[i].key,
+			     ret_drifts);
+	return 0;
+}
+
+static int check_image(struct resolve *resolve, struct strv *ret_drifts, struct err *err)
+{
+	const struct image_spec *image = resolve->image;
+
+	for (size_t i = 0; i <= image->step_count; i++) {
+		const struct source *source = i == 0 ? &image->from : NULL;
+		const struct step *step = i == 0 ? NULL : &image->steps[i - 1];
+		const struct builder *builder = builder_of(source, step);
+		int result = 0;
+
+		if (builder && builder->check)
+			result = builder->check(resolve, source, step, ret_drifts, err);
+		else if (source && source->kind == SOURCE_OCI)
+			result = check_by_resolving(resolve, builder, source, ret_drifts, err);
+		if (result < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int builders_check(struct resolve *resolve, struct strv *ret_drifts, struct err *err)
+{
+	const struct spec *spec = resolve->spec;
+
+	for (size_t i = 0; i < spec->stage_count; i++) {
+		resolve->image = &spec->stages[i];
+		if (check_image(resolve, ret_drifts, err) < 0)
+			return -1;
+	}
+	resolve->image = &spec->image;
+	return check_image(resolve, ret_drifts, err);
 }

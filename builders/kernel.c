@@ -5,6 +5,8 @@
  *
  *	pin -> item				no network, nothing is taken apart
  *	source -> worker -> tmp -> item -> pin	the pin last: it is a reference
+ *
+ * Of Debian's the lock keeps which one it was; its word goes before a pin's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,25 +23,27 @@
 #include "core/mem.h"
 #include "core/str.h"
 
-#define FORMAT "kernel 1"	/* of an item: another number, other items for the same input */
+#define FORMAT "kernel 2"	/* of an item: another number, other items for the same input */
 
 /* ---- items ----------------------------------------------------------------------------------- */
 
-/* The record's text: "release RELEASE\nsource TEXT\n". */
-static char *release_of(const char *text)
+/* The record's text: "release RELEASE\nsource TEXT\n", and of Debian's "package HEX\n". */
+static char *word_of(const char *text, const char *word)
 {
-	static const char word[] = "release ";
-
-	if (!text || !str_has_prefix(text, word))
-		return NULL;
-	text += strlen(word);
-	return xstrndup(text, strcspn(text, "\n"));
+	for (; text && *text; text += strcspn(text, "\n"), text += *text == '\n')
+		if (str_has_prefix(text, word))
+			return xstrndup(text + strlen(word), strcspn(text + strlen(word), "\n"));
+	return NULL;
 }
 
-/* 1, 0 when the store has no such kernel, -1. */
+/*
+ * 1, 0 when the store has no such kernel, -1. *ret_package: the digest of the package of Debian's that
+ * it was in; zero: it is another kernel. May be NULL.
+ */
 static int open_item(struct store *store, const struct digest *id, struct rootfs_kernel *ret,
-		     struct err *err)
+		     struct digest *ret_package, struct err *err)
 {
+	_cleanup_free_ char *package = NULL;
 	char key[DIGEST_HEX_SIZE];
 	struct store_item item;
 	int found;
@@ -49,11 +53,14 @@ static int open_item(struct store *store, const struct digest *id, struct rootfs
 	found = store_item_open(store, STORE_KERNEL, key, &item, err);
 	if (found != 1)
 		return found;
-	release = release_of(item.text);
+	release = word_of(item.text, "release ");
+	package = word_of(item.text, "package ");
 	if (!release) {
 		store_item_done(&item);
 		return 0;
 	}
+	if (ret_package && (!package || !digest_parse_hex(package, ret_package)))
+		*ret_package = (struct digest){ 0 };
 	ret->release = release;
 	ret->id = *id;
 	ret->vmlinux = TAKE_FD(item.files[0]);
@@ -64,12 +71,12 @@ static int open_item(struct store *store, const struct digest *id, struct rootfs
 }
 
 static int open_pinned(struct store *store, const char *question, struct rootfs_kernel *ret,
-		       struct err *err)
+		       struct digest *ret_package, struct err *err)
 {
 	struct digest id;
 	int found = store_pin_get(store, question, &id, err);
 
-	return found == 1 ? open_item(store, &id, ret, err) : found;
+	return found == 1 ? open_item(store, &id, ret, ret_package, err) : found;
 }
 
 static int make_file(const struct store_tmp *tmp, const char *name, struct err *err)
@@ -120,14 +127,18 @@ static int make_item(struct store *store, struct store_tmp *tmp, const struct ke
 		     struct digest *ret, struct err *err)
 {
 	_cleanup_free_ char *what = xasprintf("take apart %s", input->text), *text = NULL;
+	bool is_debian = !digest_is_zero(&input->package);
+	char key[DIGEST_HEX_SIZE], package[DIGEST_HEX_SIZE];
 	struct worker_reply reply;
-	char key[DIGEST_HEX_SIZE];
 
 	if (take_apart(tmp, input, what, &reply, err) < 0)
 		return -1;
 	item_id(&reply, ret);
 	digest_hex(ret, key);
-	text = xasprintf("release %s\nsource %s\n", reply.name, input->text);
+	digest_hex(&input->package, package);
+	text = xasprintf("release %s\nsource %s\n%s%s%s", reply.name, input->text,
+			 is_debian ? "package " : "", is_debian ? package : "",
+			 is_debian ? "\n" : "");
 	if (strchr(reply.name, '\n') || !*reply.name)
 		return err_set(err, ERR_WORKER, "duet-worker spoke nonsense");
 	if (store_item_publish(store, tmp, STORE_KERNEL, key, text, err) < 0)
@@ -153,7 +164,7 @@ static int build_item(struct store *store, const struct kernel_input *input,
 	err_done(&ignored);
 	if (result < 0 || store_pin_set(store, input->question, &id, err) < 0)
 		return -1;
-	result = open_item(store, &id, ret, err);
+	result = open_item(store, &id, ret, NULL, err);
 	return result == 0 ? err_set(err, ERR_STORE, "open a kernel just made") :
 			     result < 0 ? -1 : 0;
 }
@@ -170,23 +181,105 @@ static char *debian_question(void)
 			 keys ? keys : "");
 }
 
-static int debian_kernel(struct store *store, struct rootfs_kernel *ret, struct err *err)
+static int fetch_debian(struct store *store, const struct digest *wanted,
+			struct rootfs_kernel *ret, struct digest *ret_package, struct err *err)
 {
 	_cleanup_(kernel_input_done) struct kernel_input input = { 0 };
 	struct debian_package package;
-	int found;
 
-	input.question = debian_question();
-	found = open_pinned(store, input.question, ret, err);
-	if (found != 0)
-		return found < 0 ? -1 : 0;
-	if (debian_fetch_kernel(store, &package, &input.fds[0], err) < 0)
+	if (debian_fetch_kernel(store, wanted, &package, &input.fds[0], err) < 0)
 		return -1;
+	input.question = debian_question();
 	input.fd_count = 1;
 	input.flags = WORKER_FROM_ARCHIVE;
 	input.text = xasprintf("%s %s", package.name, package.version);
+	input.package = *ret_package = package.sha256;
 	debian_package_done(&package);
 	return build_item(store, &input, ret, err);
+}
+
+/* The one that the lock names. */
+static int locked_kernel(struct build *build, const struct lock_kernel *locked,
+			 struct rootfs_kernel *ret, struct err *err)
+{
+	struct store *store = build->store;
+	struct digest package;
+	int found = open_item(store, &locked->id, ret, NULL, err);
+
+	if (found != 0)
+		return found < 0 ? -1 : 0;
+	if (build->offline) {
+		_cleanup_free_ char *what = xasprintf("kernel %s", locked->release);
+
+		return lock_refuse_offline(what, &locked->package, "a mirror of Debian", err);
+	}
+	if (fetch_debian(store, &locked->package, ret, &package, err) < 0)
+		return -1;
+	if (digest_equal(&ret->id, &locked->id))
+		return 0;
+	rootfs_kernel_done(ret);
+	err_set(err, ERR_LOCK, "the locked kernel's package gives another kernel with this duet");
+	return err_mend(err, "duet lock --update kernel");
+}
+
+static int debian_kernel(struct build *build, struct rootfs_kernel *ret, struct err *err)
+{
+	_cleanup_free_ char *question = debian_question();
+	struct lock_kernel entry;
+	struct digest package = { 0 };
+	int found = 0;
+
+	if (lock_kernel_get(build->lock, LOCK_KERNEL_KEY, &entry))
+		return locked_kernel(build, &entry, ret, err);
+	if (build->locked)
+		return lock_refuse_missing(build->lock, LOCK_KERNEL, LOCK_KERNEL_KEY, err);
+	if (!build->refresh)
+		found = open_pinned(build->store, question, ret, &package, err);
+	/* one that was kept before there were locks does not say which package it was in */
+	if (found == 1 && digest_is_zero(&package)) {
+		rootfs_kernel_done(ret);
+		found = 0;
+	}
+	if (found < 0 ||
+	    (found == 0 && fetch_debian(build->store, NULL, ret, &package, err) < 0))
+		return -1;
+	entry = (struct lock_kernel){ ret->id, ret->release, package };
+	lock_kernel_set(build->lock, LOCK_KERNEL_KEY, &entry);
+	return 0;
+}
+
+int builder_kernel_lock(struct build *build, struct err *err)
+{
+	struct rootfs_kernel kernel = { .vmlinux = -1, .modules = -1, .use = -1 };
+
+	if (debian_kernel(build, &kernel, err) < 0)
+		return err_wrap(err, "find a kernel");
+	rootfs_kernel_done(&kernel);
+	return 0;
+}
+
+int builder_kernel_check(struct resolve *resolve, struct strv *ret_drifts, struct err *err)
+{
+	char was[DIGEST_TEXT_SIZE], is[DIGEST_TEXT_SIZE];
+	struct debian_package package;
+	struct lock_kernel entry;
+
+	if (!lock_kernel_get(resolve->lock, LOCK_KERNEL_KEY, &entry)) {
+		strv_add(ret_drifts, "kernel " LOCK_KERNEL_KEY ": not in duet.lock");
+		return 0;
+	}
+	if (debian_look_kernel(resolve->store, NULL, &package, err) < 0) {
+		strv_addf(ret_drifts, "kernel " LOCK_KERNEL_KEY ": %s", err->msg);
+		err_done(err);
+		return 0;
+	}
+	digest_text(&entry.package, was);
+	digest_text(&package.sha256, is);
+	if (!digest_equal(&entry.package, &package.sha256))
+		strv_addf(ret_drifts, "kernel " LOCK_KERNEL_KEY ": %s %s, %s, locked is %s, %s",
+			  package.name, package.version, is, entry.release, was);
+	debian_package_done(&package);
+	return 0;
 }
 
 /* ---- those that are here --------------------------------------------------------------------- */
@@ -195,7 +288,7 @@ static int debian_kernel(struct store *store, struct rootfs_kernel *ret, struct 
 static int given_kernel(struct store *store, struct kernel_input *input,
 			struct rootfs_kernel *ret, struct err *err)
 {
-	int found = open_pinned(store, input->question, ret, err);
+	int found = open_pinned(store, input->question, ret, NULL, err);
 
 	if (found == 0)
 		found = build_item(store, input, ret, err);
@@ -231,7 +324,7 @@ static char *image_question(const struct rootfs *rootfs)
 		digest_chain(i > 0 ? &chain : NULL, &rootfs->layers[i].diff_id, &chain);
 	if (rootfs->layer_count > 0)
 		digest_hex(&chain, hex);
-	return xasprintf("image %s, else %s", hex, otherwise);
+	return xasprintf("image %s, or else %s", hex, otherwise);
 }
 
 /* 1, 0 when there is none or it will not do (which is told), -1. */
@@ -254,18 +347,25 @@ static int image_kernel(struct store *store, const struct rootfs *rootfs, const 
 	return 0;
 }
 
-static int auto_kernel(struct store *store, const struct rootfs *rootfs,
+static int auto_kernel(struct build *build, const struct rootfs *rootfs,
 		       struct rootfs_kernel *ret, struct err *err)
 {
 	_cleanup_free_ char *question = image_question(rootfs);
-	int found = open_pinned(store, question, ret, err);
+	struct store *store = build->store;
+	struct digest package = { 0 };
+	int found = open_pinned(store, question, ret, &package, err);
 
 	if (found == 0)
 		found = image_kernel(store, rootfs, question, ret, err);
+	/* that there is none in the image was the answer; which one of Debian's, the lock says */
+	if (found == 1 && !digest_is_zero(&package)) {
+		rootfs_kernel_done(ret);
+		return debian_kernel(build, ret, err);
+	}
 	if (found != 0)
 		return found < 0 ? -1 : 0;
 	log_debug("the image has no kernel for a VM: taking Debian's");
-	if (debian_kernel(store, ret, err) < 0)
+	if (debian_kernel(build, ret, err) < 0)
 		return -1;
 	/* the answer to this image, too: it is not looked into again */
 	return store_pin_set(store, question, &ret->id, err);
@@ -280,9 +380,9 @@ static int choose(struct build *build, struct rootfs *rootfs, struct err *err)
 
 	switch (vm->kernel) {
 	case KERNEL_AUTO:
-		return auto_kernel(build->store, rootfs, kernel, err);
+		return auto_kernel(build, rootfs, kernel, err);
 	case KERNEL_DEBIAN:
-		return debian_kernel(build->store, kernel, err);
+		return debian_kernel(build, kernel, err);
 	case KERNEL_HOST:
 		return host_kernel(build->store, kernel, err);
 	case KERNEL_PATH:
@@ -304,7 +404,7 @@ bool builder_kernel_look(struct store *store, char **ret_text, const char **ret_
 	_cleanup_free_ char *question = debian_question(), *lacks = NULL;
 	struct rootfs_kernel kernel = { .vmlinux = -1, .modules = -1, .use = -1 };
 	struct err ignored = { 0 };
-	int found = open_pinned(store, question, &kernel, &ignored);
+	int found = open_pinned(store, question, &kernel, NULL, &ignored);
 
 	err_done(&ignored);
 	*ret_mend = NULL;

@@ -38,10 +38,8 @@ static int ask_lock(struct resolve *resolve, const char *question, struct lock_i
 {
 	int found = resolve->lock ? lock_image_get(resolve->lock, question, ret) : 0;
 
-	if (found == 0 && resolve->locked) {
-		err_set(err, ERR_LOCK, "duet.lock lacks %s", question);
-		return err_mend(err, "build once without --locked, and commit duet.lock");
-	}
+	if (found == 0 && resolve->locked)
+		return lock_refuse_missing(resolve->lock, LOCK_IMAGE, question, err);
 	return found;
 }
 
@@ -76,6 +74,12 @@ static int resolve_reference(struct resolve *resolve, struct oci_source *source,
 	if (found == 1) {
 		int known = oci_source_known(resolve->store, &entry.manifest, ret, err);
 
+		if (known == 0 && resolve->offline) {
+			_cleanup_free_ char *what = xasprintf("image %s", question);
+
+			return lock_refuse_offline(what, &entry.manifest,
+						   source->from->ref.host, err);
+		}
 		if (known == 0)
 			known = oci_source_find(source, platform, &entry.manifest, ret, &index, err);
 		return known < 0 ? -1 : 0;

@@ -26,7 +26,11 @@ int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
 	_cleanup_free_ struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
 	struct session session = { 0 };
 	struct chosen chosen = { 0 };
-	int result = session_open(&session, cli, err);
+	int result;
+
+	if (cli->check_reproducible)
+		return reproduce(cli, ret_code, err);
+	result = session_open(&session, cli, err);
 
 	if (result == 0)
 		result = chosen_find(cli, &session.spec, &chosen, err);
@@ -34,6 +38,10 @@ int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
 		struct build build = session_build(&session, cli, chosen.forms);
 
 		result = builders_build(&build, rootfs, err);
+		if (result == 0)
+			result = session_keep_lock(&session, cli, chosen.forms, err);
+		if (result < 0)
+			rootfs_done(rootfs);
 	}
 	if (result == 0) {
 		char id[DIGEST_TEXT_SIZE];

@@ -27,6 +27,11 @@ struct cli {
 	bool tty;		/* -t */
 	bool all;		/* --all */
 	const char *from;	/* --from */
+	bool locked;		/* --locked, --frozen */
+	bool frozen;		/* --frozen */
+	bool check;		/* --check */
+	bool update;		/* --update */
+	bool check_reproducible;	/* --check-reproducible */
 	const char *username;	/* --username */
 	bool password_stdin;	/* --password-stdin */
 	bool no_verify;		/* --no-verify */
@@ -54,6 +59,9 @@ struct cli {
 #define OPT_FAILED 2048u	/* --failed */
 #define OPT_FORMAT 4096u	/* --format FORMAT */
 #define OPT_FROM 8192u	/* --from FILE */
+#define OPT_LOCKED 16384u	/* --locked, --frozen */
+#define OPT_UPDATE 32768u	/* --check, --update */
+#define OPT_TWICE 65536u	/* --check-reproducible */
 
 struct command {
 	const char *name;
@@ -74,6 +82,7 @@ int cmd_export(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_gc(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_init(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_lock(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_login(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_logout(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);
@@ -116,15 +125,34 @@ struct session {
 	struct spec spec;
 	struct store store;
 	struct plans plans;
-	bool has_spec, has_store, has_plan;
+	struct lock lock;
+	bool has_spec, has_store, has_plan, has_lock;
+	bool lock_is_others;	/* of a duet with other formats */
 };
 
 int session_spec(struct session *session, const struct cli *cli, struct err *err);
 int session_store(struct session *session, const struct cli *cli, struct err *err);
-/* Spec, store and plans. */
+/*
+ * The lock beside the spec, empty where there is none. With --locked one by a duet that makes other
+ * layers of the same inputs is ERR_LOCK; else that is only told.
+ */
+int session_lock(struct session *session, const struct cli *cli, struct err *err);
+/* What `session` is resolved with. */
+struct resolve session_resolve(struct session *session, const struct cli *cli);
+/* Spec, store, lock and plans. */
 int session_open(struct session *session, const struct cli *cli, struct err *err);
 /* What `session` was opened for: the image in these forms. */
 struct build session_build(struct session *session, const struct cli *cli, unsigned int forms);
+/*
+ * The lock after a build for `forms`: what nobody asks for any more is dropped; it is written when
+ * something changed. A folder that cannot be written is a warning. With --locked nothing may have
+ * changed.
+ */
+int session_keep_lock(struct session *session, const struct cli *cli, unsigned int forms,
+		      struct err *err);
 void session_done(struct session *session);
+
+/* reproduce.c: duet build --check-reproducible. */
+int reproduce(const struct cli *cli, int *ret_code, struct err *err);
 
 #endif

@@ -20,12 +20,15 @@ static const struct command commands[] = {
 	  OPT_FILE | OPT_FROM, 0, false, cmd_init },
 	{ "check", "spec", "check a spec and say what is wrong with it", "",
 	  OPT_FILE, 0, false, cmd_check },
+	{ "lock", "spec", "write duet.lock: what the inputs from outside the project are",
+	  "[NAME...]", OPT_FILE | OPT_STORE | OPT_LOCKED | OPT_UPDATE, 1 << 20, false, cmd_lock },
 	{ "plan", "spec", "print the steps of a build and their keys", "",
-	  OPT_FILE | OPT_STORE | OPT_JSON, 0, false, cmd_plan },
+	  OPT_FILE | OPT_STORE | OPT_JSON | OPT_LOCKED, 0, false, cmd_plan },
 	{ "schema", "spec", "print the JSON Schema of duet.yaml (--on man: the manual's key list)", "",
 	  OPT_ON, 0, false, cmd_schema },
 	{ "build", "image", "build the image of a spec", "",
-	  OPT_FILE | OPT_STORE | OPT_ON | OPT_JSON | OPT_CACHE, 0, false, cmd_build },
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_JSON | OPT_CACHE | OPT_LOCKED | OPT_TWICE, 0, false,
+	  cmd_build },
 	{ "pull", "image", "fetch an image from a registry and unpack it", "REFERENCE",
 	  OPT_STORE | OPT_ON | OPT_PLATFORM, 1, false, cmd_pull },
 	{ "export", "image", "write an image as one file", "[NAME] FILE",
@@ -37,7 +40,8 @@ static const struct command commands[] = {
 	{ "logout", "image", "forget the login for a registry", "HOST[:PORT]",
 	  0, 1, false, cmd_logout },
 	{ "run", "run", "build what is missing and run the target", "[-- COMMAND...]",
-	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY | OPT_ALLOW, 1 << 20, true, cmd_run },
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY | OPT_ALLOW | OPT_LOCKED,
+	  1 << 20, true, cmd_run },
 	{ "shell", "run", "a shell in the target, or in the run step that failed", "[-- COMMAND...]",
 	  OPT_FILE | OPT_STORE | OPT_ON | OPT_TTY | OPT_ALLOW | OPT_FAILED, 1 << 20, true,
 	  cmd_shell },
@@ -50,8 +54,9 @@ static const struct command commands[] = {
 };
 
 enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM,
-		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY, LONG_NO_CACHE, LONG_EXPLAIN_CACHE, LONG_FAILED, LONG_FORMAT,
-		 LONG_FROM };
+		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY, LONG_NO_CACHE, LONG_EXPLAIN_CACHE, LONG_FAILED,
+		 LONG_FORMAT,
+		 LONG_FROM, LONG_LOCKED, LONG_FROZEN, LONG_CHECK, LONG_UPDATE, LONG_TWICE };
 
 /* Every option once: which command takes it is the OPT_* bit. */
 static const struct option_row {
@@ -74,6 +79,13 @@ static const struct option_row {
 	  "allow what reaches outside the project: mounts=/PATH, capabilities=NAME, seccomp" },
 	{ "platform", LONG_PLATFORM, OPT_PLATFORM, "PLATFORM",
 	  "which of the image's platforms, as linux/arm64 (default: the host's)" },
+	{ "locked", LONG_LOCKED, OPT_LOCKED, NULL, "fail rather than change duet.lock" },
+	{ "frozen", LONG_FROZEN, OPT_LOCKED, NULL, "--locked, and ask nobody on the network" },
+	{ "check", LONG_CHECK, OPT_UPDATE, NULL,
+	  "ask the sources whether they still say what duet.lock says" },
+	{ "update", LONG_UPDATE, OPT_UPDATE, NULL, "take what the sources say now, for NAME or all" },
+	{ "check-reproducible", LONG_TWICE, OPT_TWICE, NULL,
+	  "build twice from nothing, and compare" },
 	{ "failed", LONG_FAILED, OPT_FAILED, NULL,
 	  "in the run step that failed last, on what it had written" },
 	{ "no-cache", LONG_NO_CACHE, OPT_CACHE, NULL, "run every run step again" },
@@ -148,8 +160,48 @@ static int unknown_command(const char *name, struct err *err)
 	return err_mend(err, "`duet --help` lists the commands");
 }
 
+/* An option that says yes to something. */
+static bool *flag_of(struct cli *cli, int letter)
+{
+	switch (letter) {
+	case 't':
+		return &cli->tty;
+	case LONG_JSON:
+		return &cli->json;
+	case LONG_EXPLAIN:
+		return &cli->explain;
+	case LONG_LOCKED:
+		return &cli->locked;
+	case LONG_CHECK:
+		return &cli->check;
+	case LONG_UPDATE:
+		return &cli->update;
+	case LONG_TWICE:
+		return &cli->check_reproducible;
+	case LONG_PASSWORD_STDIN:
+		return &cli->password_stdin;
+	case LONG_NO_VERIFY:
+		return &cli->no_verify;
+	case LONG_FAILED:
+		return &cli->failed;
+	case LONG_NO_CACHE:
+		return &cli->no_cache;
+	case LONG_EXPLAIN_CACHE:
+		return &cli->explain_cache;
+	case LONG_ALL:
+		return &cli->all;
+	}
+	return NULL;
+}
+
 static int take_option(struct cli *cli, int letter, char *argument, struct err *err)
 {
+	bool *flag = flag_of(cli, letter);
+
+	if (flag) {
+		*flag = true;
+		return 0;
+	}
 	switch (letter) {
 	case 'f':
 		cli->file = argument;
@@ -157,9 +209,6 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 	case 'C':
 		if (chdir(argument) < 0)
 			return err_sys_as(err, ERR_USAGE, errno, "change to %s", argument);
-		return 0;
-	case 't':
-		cli->tty = true;
 		return 0;
 	case 'i':
 		return 0;
@@ -178,12 +227,6 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 	case LONG_FORMAT:
 		cli->format = argument;
 		return 0;
-	case LONG_JSON:
-		cli->json = true;
-		return 0;
-	case LONG_EXPLAIN:
-		cli->explain = true;
-		return 0;
 	case LONG_ALLOW:
 		if (cli->allow_count == CLI_ALLOW_MAX)
 			return err_set(err, ERR_USAGE, "--allow: given more than %d times",
@@ -196,26 +239,11 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 	case LONG_FROM:
 		cli->from = argument;
 		return 0;
+	case LONG_FROZEN:
+		cli->frozen = cli->locked = true;
+		return 0;
 	case 'u':
 		cli->username = argument;
-		return 0;
-	case LONG_PASSWORD_STDIN:
-		cli->password_stdin = true;
-		return 0;
-	case LONG_NO_VERIFY:
-		cli->no_verify = true;
-		return 0;
-	case LONG_FAILED:
-		cli->failed = true;
-		return 0;
-	case LONG_NO_CACHE:
-		cli->no_cache = true;
-		return 0;
-	case LONG_EXPLAIN_CACHE:
-		cli->explain_cache = true;
-		return 0;
-	case LONG_ALL:
-		cli->all = true;
 		return 0;
 	}
 	return 0;

@@ -128,6 +128,10 @@ int cmd_run(const struct cli *cli, int *ret_code, struct err *err)
 		struct build build = session_build(&session, cli, chosen.forms);
 
 		result = builders_build(&build, rootfs, err);
+		if (result == 0)
+			result = session_keep_lock(&session, cli, chosen.forms, err);
+		if (result < 0)
+			rootfs_done(rootfs);
 	}
 	if (result == 0) {
 		result = run_all(cli, &session, &chosen, rootfs, ret_code, err);

@@ -162,8 +162,13 @@ int fs_open_dir_made(int dir, const char *name, mode_t mode, struct err *err)
 		return fd;
 	if (errno != ENOENT)
 		return err_sys(err, errno, "open folder %s", name);
-	if (mkdirat(dir, name, mode) < 0 && errno != EEXIST)
+	/* the mode that is asked for, whatever the caller's umask takes away */
+	if (mkdirat(dir, name, mode) < 0) {
+		if (errno != EEXIST)
+			return err_sys(err, errno, "make folder %s", name);
+	} else if (fchmodat(dir, name, mode, 0) < 0) {
 		return err_sys(err, errno, "make folder %s", name);
+	}
 	fd = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, errno, "open folder %s", name);

@@ -251,6 +251,19 @@ int lock_refuse_missing(const struct lock *lock, enum lock_kind kind, const char
 	return err_mend(err, "run `duet build` or `duet lock`, and commit duet.lock");
 }
 
+int lock_refuse_offline(const char *what, const struct digest *digest, const char *from,
+			struct err *err)
+{
+	_cleanup_free_ char *shown = str_escape(what, SHOWN_MAX), *source = str_escape(from, SHOWN_MAX);
+	char text[DIGEST_TEXT_SIZE] = "";
+
+	if (digest)
+		digest_text(digest, text);
+	err_set(err, ERR_LOCK, "%s%s%s is not in the store; it would come from %s", shown,
+		digest ? " " : "", text, source);
+	return err_mend(err, "build once without --frozen, where that is reached");
+}
+
 static void remove_entry(struct lock *lock, size_t at)
 {
 	note_change(lock, "drop", lock->entries[at].kind, lock->entries[at].key);

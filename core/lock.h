@@ -51,7 +51,9 @@ struct lock_debian {
 	struct strv packages;	/* sorted; "NAME VERSION ARCHITECTURE SHA256-HEX" */
 };
 
-/* Under "debian bookworm amd64 cloud". */
+#define LOCK_KERNEL_KEY "debian bookworm amd64 cloud"
+
+/* Under LOCK_KERNEL_KEY. */
 struct lock_kernel {
 	struct digest id;	/* of the item in the store */
 	char *release;		/* "6.1.0-37-cloud-amd64" */
@@ -121,6 +123,12 @@ const char *lock_kind_name(enum lock_kind kind);
 
 /* ERR_LOCK: the entry is missing and nothing may be added (--locked). */
 int lock_refuse_missing(const struct lock *lock, enum lock_kind kind, const char *key,
+			struct err *err);
+/*
+ * ERR_LOCK: an input is not in the store and nobody may be asked (--frozen). `digest` NULL: not known;
+ * `from`: where it would come from.
+ */
+int lock_refuse_offline(const char *what, const struct digest *digest, const char *from,
 			struct err *err);
 /* Drops the entries of these kinds (bits 1 << LOCK_*) that nobody asked for. */
 void lock_drop_unused(struct lock *lock, unsigned int kinds);

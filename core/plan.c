@@ -48,8 +48,7 @@ static void add_texts(struct sha256 *hash, const struct strv *texts)
 		sha256_add_text(hash, texts->items[i]);
 }
 
-static void own_key_of_source(const struct source *source, const struct digest *input,
-			      struct digest *ret)
+void plan_source_key(const struct source *source, const struct digest *input, struct digest *ret)
 {
 	static const char *const of[] = {
 		[SOURCE_SCRATCH] = "from scratch",	[SOURCE_ARCHIVE] = "from archive",
@@ -304,7 +303,7 @@ static int add_source(struct making *making)
 			 step->summary, &step->input, making->err) < 0)
 		return err_place(making->err, making->spec->file, source->place.line,
 				 source->place.column);
-	own_key_of_source(source, &step->input, &step->own_key);
+	plan_source_key(source, &step->input, &step->own_key);
 	finish_row(making, step);
 	return 0;
 }

@@ -98,6 +98,8 @@ int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec
  */
 void plan_run_key(const struct plan_step *step, const struct digest *chain, int64_t time_s,
 		  struct digest *ret);
+/* The own key that the step of a source (an archive, a folder, a Debian root) has with this input. */
+void plan_source_key(const struct source *source, const struct digest *input, struct digest *ret);
 /* What `duet plan` prints. Owned texts. */
 char *plan_text(const struct plans *plans, const struct spec *spec);
 char *plan_json(const struct plans *plans, const struct spec *spec);

@@ -243,6 +243,16 @@ int store_sources_get(struct store *store, const char *question, const struct di
 		      struct digest *ret, struct err *err);
 int store_sources_set(struct store *store, const char *question, const struct digest *state,
 		      const struct digest *digest, struct err *err);
+/* Links all blobs and pins of one store into another of the same file system: nothing is fetched twice. */
+int store_share(struct store *from, struct store *to, struct err *err);
+/*
+ * How two layers' trees differ: *ret is "PATH: FIELD is VALUE, then VALUE" of the first entry that does,
+ * owned; NULL when their entries are equal (what is left are extended attributes and the tar's form).
+ */
+int store_tree_difference(struct store *a, const struct digest *diff_a,
+			  const struct digest *chain_a, struct store *b,
+			  const struct digest *diff_b, const struct digest *chain_b, char **ret,
+			  struct err *err);
 
 #define STORE_UNUSED_DAYS 30	/* kernels, their pins and saved states that nobody took for so long go */
 

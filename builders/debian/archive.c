@@ -128,6 +128,7 @@ int archive_release(struct store *store, const char *mirror, const char *suite,
 	if (gpgv_verify(text, size, keys ? keys : archive_keyring(), &inside, &inside_size, err) < 0 ||
 	    release_parse(inside, inside_size, suite, file, (int64_t)time(NULL), ret, err) < 0)
 		return err_wrap(err, "verify %s/%s", shown, path);
+	digest_of(text, size, &ret->in_release);
 	return 0;
 }
 

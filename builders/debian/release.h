@@ -25,6 +25,7 @@ struct release_file {
 	uint64_t bytes;
 	bool by_hash;	/* the archive keeps it under its digest too */
 	int64_t date_s;	/* of the signed text, since 1970; 0 when it has none */
+	struct digest in_release;	/* of the whole InRelease; set by archive_release */
 };
 
 /*

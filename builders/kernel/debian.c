@@ -304,18 +304,39 @@ static int fetch_package(struct store *store, const struct debian_package *packa
 	return 0;
 }
 
-int debian_fetch_kernel(struct store *store, struct debian_package *ret, int *ret_fd,
-			struct err *err)
+/* The package with a digest, when a suite has it. */
+static bool find_wanted(const struct suite *suites, size_t count, const struct digest *wanted,
+			struct debian_package *ret)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct control control = { suites[i].stanzas, suites[i].size };
+		struct stanza stanza;
+
+		while (control_next(&control, &stanza)) {
+			struct debian_package package = { 0 };
+
+			if (parse_package(&stanza, &package) &&
+			    digest_equal(&package.sha256, wanted)) {
+				package.mirror = xstrdup(suites[i].mirror);
+				*ret = package;
+				return true;
+			}
+			debian_package_done(&package);
+		}
+	}
+	return false;
+}
+
+int debian_look_kernel(struct store *store, const struct digest *wanted,
+		       struct debian_package *ret, struct err *err)
 {
 	struct debian_package package = { 0 };
 	struct suite suites[2] = { 0 };
 	size_t count = 0;
 	int result = read_suites(store, suites, &count, err);
 
-	if (result == 0)
+	if (result == 0 && (!wanted || !find_wanted(suites, count, wanted, &package)))
 		result = choose(suites, count, &package, err);
-	if (result == 0)
-		result = fetch_package(store, &package, ret_fd, err);
 	for (size_t i = 0; i < ARRAY_SIZE(suites); i++) {
 		free(suites[i].mirror);
 		free(suites[i].stanzas);
@@ -326,6 +347,25 @@ int debian_fetch_kernel(struct store *store, struct debian_package *ret, int *re
 	}
 	*ret = package;
 	return 0;
+}
+
+int debian_fetch_kernel(struct store *store, const struct digest *wanted,
+			struct debian_package *ret, int *ret_fd, struct err *err)
+{
+	struct debian_package package;
+
+	if (debian_look_kernel(store, wanted, &package, err) < 0)
+		return -1;
+	if (wanted && !digest_equal(&package.sha256, wanted)) {
+		err_set(err, ERR_LOCK, "the mirror lacks the kernel that is locked; it has %s %s",
+			package.name, package.version);
+		err_mend(err, "take what it has now: duet lock --update kernel");
+	} else if (fetch_package(store, &package, ret_fd, err) == 0) {
+		*ret = package;
+		return 0;
+	}
+	debian_package_done(&package);
+	return -1;
 }
 
 char *debian_lacks(const char **ret_mend)

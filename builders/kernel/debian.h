@@ -22,11 +22,15 @@ struct debian_package {
 /*
  * Finds the newest linux-image-cloud-amd64 in the mirror's bookworm, and in bookworm-security where
  * the host's apt has that, by their signed lists, and fetches the package that it depends on. Every
- * byte is verified before it is used. *ret_fd is an unnamed file of the store. Errors: ERR_SIGNATURE,
+ * byte is verified before it is used. `wanted` (or NULL): the package with this digest where a list
+ * has it. *ret_fd is an unnamed file of the store. Errors: ERR_SIGNATURE,
  * ERR_FETCH, ERR_FETCH_DIGEST, ERR_HOST.
  */
-int debian_fetch_kernel(struct store *store, struct debian_package *ret, int *ret_fd,
-			struct err *err);
+int debian_fetch_kernel(struct store *store, const struct digest *wanted,
+			struct debian_package *ret, int *ret_fd, struct err *err);
+/* Which package that is, without fetching it. */
+int debian_look_kernel(struct store *store, const struct digest *wanted,
+		       struct debian_package *ret, struct err *err);
 /*
  * What fetching takes and this host lacks, as a clause, or NULL. Owned; *ret_mend: static, what to do.
  */

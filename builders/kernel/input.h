@@ -13,6 +13,7 @@ struct kernel_input {
 	uint32_t flags;			/* WORKER_FROM_ARCHIVE, WORKER_FROM_DISKS, or 0 */
 	char *release;		/* owned; NULL: as the package or the image has it */
 	char *text;		/* owned; for people */
+	struct digest package;	/* of the archive's .deb; zero: it is from elsewhere */
 	char *question;		/* owned; what a pin remembers it by */
 };
 

@@ -79,6 +79,8 @@ int container_mount_root(struct container *container, int *ret_root, struct err 
 	int upper = container->upper, work = container->work;
 	char options[CONTAINER_OPTIONS_MAX];
 
+	/* no folder or file that is made for a job has a mode by its caller's umask */
+	umask(022);
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "make mounts private");
 	if (mount("tmpfs", BASE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0)
