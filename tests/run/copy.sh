@@ -90,6 +90,9 @@ patterns() {
 	mkfifo "$P/src/fifo"
 	refused 'a fifo' 'fifo' '    - copy: src' '      to: /o'
 	rm "$P/src/fifo"
+	touch "$P/src/.wh.b.c"
+	refused 'a name that would be a whiteout (T13)' '.wh.' '    - copy: src' '      to: /o'
+	rm "$P/src/.wh.b.c"
 }
 
 ignores() {
@@ -146,8 +149,8 @@ outside() {
 
 images() {
 	rm -rf "$W/up"
-	mkdir -p "$W/up/data/site"
-	touch "$W/up/data/site/.wh.x.o"
+	mkdir -p "$W/up/data/site" "$W/up/data/src/sub/deep"
+	touch "$W/up/data/site/.wh.x.o" "$W/up/data/src/sub/deep/.wh..wh..opq"
 	pack "$W/up" "$P/up.tar"
 	chmod 644 "$P/up.tar"
 	base="duet: 1
@@ -184,7 +187,7 @@ o/index $www 640
 o/link $www 777 index"
 	is "$who: from: links to what is named are followed inside" "$(between <<-END | gids
 		$base
-		    - {copy: [/up, 'abs/im*', '/data/**/c.c'], from: base, to: /o/, owner: 0}
+		    - {copy: [/up, 'abs/im*', '/data/**/[cd].c'], from: base, to: /o/, owner: 0}
 		END
 	)" "o $root 755
 o/c.c $root 644
