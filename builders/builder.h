@@ -45,6 +45,7 @@ struct build {
 			struct store_tmp *upper, char **ret_tail, int *ret_code, struct err *err);
 	/* builders.c's own: what other images take from is built when it is needed */
 	struct rootfs **stages;		/* owned, each; by index of spec->stages; NULL: not yet */
+	bool is_part;			/* one of several processes: builds nothing side by side */
 };
 
 /* A step's blob, open for unpacking. */

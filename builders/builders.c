@@ -12,6 +12,7 @@
 #include "builders/oci.h"
 #include "builders/oci/image.h"
 #include "builders/stack.h"
+#include "builders/stages.h"
 #include "core/fs.h"
 #include "core/image.h"
 #include "core/log.h"
@@ -199,9 +200,10 @@ static int find_or_build(struct making *making, size_t number, struct err *err)
 		stack_push(making->stack, &layer, &forms);
 		return 0;
 	}
+	if (err->place) /* of another image that this one takes from: it says which */
+		return -1;
 	err_wrap(err, "build %s: %s", making->plan->name, step->summary);
-	return err->place ? -1
-			  : err_place(err, making->build->spec->file, place->line, place->column);
+	return err_place(err, making->build->spec->file, place->line, place->column);
 }
 
 static uint64_t now_ns(void)
@@ -333,17 +335,37 @@ static int build_image(struct build *build, const struct plan *plan, char *name,
 	return -1;
 }
 
-int builders_stage(struct build *build, size_t number, struct rootfs **ret, struct err *err)
+static int build_stage(struct build *build, size_t number, struct rootfs *ret, struct err *err)
 {
 	const struct plan *plan = &build->plans->stages[number];
 	_cleanup_free_ char *name = xasprintf("%s/%s", build->spec->name, plan->name);
+
+	return build_image(build, plan, name, ROOTFS_TREES, ret, err);
+}
+
+/* In a process of its own: what it makes is in the store afterwards. */
+static int make_stage(struct build *build, size_t number, struct err *err)
+{
+	_cleanup_free_ struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
+
+	if (build_stage(build, number, rootfs, err) < 0)
+		return -1;
+	rootfs_done(rootfs);
+	return 0;
+}
+
+int builders_stage(struct build *build, size_t number, struct rootfs **ret, struct err *err)
+{
 	_cleanup_free_ struct rootfs *rootfs = NULL;
 
-	if (!build->stages)
+	if (!build->stages) {
 		build->stages = xcalloc(build->plans->stage_count, sizeof(*build->stages));
+		if (!build->is_part && stages_build(build, number, make_stage, err) < 0)
+			return -1;
+	}
 	if (!build->stages[number]) {
 		rootfs = xcalloc(1, sizeof(*rootfs));
-		if (build_image(build, plan, name, ROOTFS_TREES, rootfs, err) < 0)
+		if (build_stage(build, number, rootfs, err) < 0)
 			return -1;
 		build->stages[number] = TAKE_PTR(rootfs);
 	}

@@ -108,7 +108,7 @@ static int add_of_host(struct selection *selection, const struct spec *spec, int
 		fd = fs_open_no_links(dir, below, flags, 0);
 	else
 		fd = fs_open_beneath(dir, below, flags);
-	source->fd = make_readable(fd, source->name, err);
+	source->fd = make_readable(fd, text, err);
 	return source->fd < 0 ? -1 : 0;
 }
 

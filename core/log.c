@@ -13,6 +13,7 @@
 #define REDRAW_MS 100
 
 static enum log_level level = LOG_NORMAL;
+static const char *part;	/* of a build that goes on in several processes; or NULL */
 
 void log_set_level(enum log_level new_level)
 {
@@ -84,10 +85,17 @@ void log_text(const char *text)
 	fputs(visible, stdout);
 }
 
+void log_set_part(const char *name)
+{
+	part = name;
+}
+
 static bool on_terminal(void)
 {
 	static int known = -1;
 
+	if (part)
+		return false;
 	if (known < 0)
 		known = isatty(STDERR_FILENO) == 1;
 	return known == 1;
@@ -126,5 +134,6 @@ void log_progress_end(const char *what)
 		return;
 	if (on_terminal())
 		fprintf(stderr, "\r\033[K");
-	fprintf(stderr, "%s\n", visible);
+	/* one write: lines of several processes stay whole */
+	fprintf(stderr, "%s%s%s\n", part ? part : "", part ? ": " : "", visible);
 }

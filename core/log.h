@@ -26,4 +26,10 @@ void log_text(const char *text);
 void log_progress(const char *what, uint64_t done, uint64_t total);
 void log_progress_end(const char *what);
 
+/*
+ * From here on this process is one of several that build at the same time: it draws no progress, and
+ * its lines begin with `name` (borrowed).
+ */
+void log_set_part(const char *name);
+
 #endif
