@@ -40,14 +40,17 @@ static int open_path(const char *path, struct stat *ret_st, struct err *err)
 	return TAKE_FD(fd);
 }
 
-static int archive_resolve(struct store *store, const struct source *source,
-			   const struct step *step, struct digest *ret, struct err *err)
+static int archive_resolve(struct resolve *resolve, const struct source *source,
+			   const struct step *step, struct digest *ret,
+			   struct plan_base *ret_base, struct err *err)
 {
+	struct store *store = resolve->store;
 	struct archive archive = archive_of(source, step);
 	_cleanup_close_ int fd = -1;
 	struct stat st;
 	int known;
 
+	(void)ret_base;
 	if (archive.has_sha256) {
 		*ret = archive.sha256;
 		return 0;
@@ -82,11 +85,11 @@ static int fetch(struct store *store, const char *url, const struct digest *dige
 	if (snprintf(request.text, sizeof(request.text), "%s", url) >= (int)sizeof(request.text))
 		return err_set(err, ERR_USAGE, "fetch %s: the URL is longer than %d bytes", name,
 			       WORKER_URL_MAX - 1);
-	if (store_blob_new(store, &out, err) < 0 ||
+	if (store_partial_open(store, digest, &out, err) < 0 ||
 	    worker_run(NULL, &request, &out, 1, what, &reply, err) < 0)
 		return -1;
 	log_progress_end(what);
-	return store_blob_publish(store, out, digest, err);
+	return store_partial_publish(store, out, digest, err);
 }
 
 /* The archive itself: from the store, the network, or the host. */
@@ -136,13 +139,14 @@ static int pack_archive(struct build *build, const struct plan_step *step,
 	return builder_pack(build->store, &request, archive->fd, step->summary, ret, err);
 }
 
-static int archive_open(struct build *build, const struct plan_step *step, struct build_blob *ret,
-			struct err *err)
+static int archive_open(struct build *build, const struct plan_step *step, struct stack *below,
+			struct build_blob *ret, struct err *err)
 {
 	struct archive archive = archive_of(step->source, step->step);
 	struct build_blob blob;
 	int result;
 
+	(void)below;
 	if (open_archive(build->store, &archive, &step->input, &blob, err) < 0)
 		return -1;
 	if (!step->step || (step->step->strip == 0 && !strcmp(step->step->to, "/"))) {

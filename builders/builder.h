@@ -12,11 +12,38 @@
 #include "core/rootfs.h"
 #include "core/store.h"
 
+struct lock;
+
+/* What is looked up before there can be a plan, and what with. */
+struct resolve {
+	struct store *store;		/* borrowed */
+	const struct spec *spec;	/* borrowed */
+	const struct image_spec *image;	/* borrowed; whose inputs these are */
+	/* borrowed; digests that were found before, and are written again; NULL: none is kept */
+	struct lock *lock;
+	bool locked;		/* --locked: ERR_LOCK rather than another or a further entry */
+	bool offline;		/* --frozen: ERR_LOCK rather than a question to the network */
+};
+
 struct build {
 	struct store *store;		/* borrowed */
 	const struct spec *spec;	/* borrowed */
-	const struct plan *plan;	/* borrowed */
+	const struct plans *plans;	/* borrowed */
 	unsigned int forms;		/* ROOTFS_TREES, ROOTFS_DISKS: what the runner wants */
+	const char *name;		/* borrowed; of the image's reference; NULL: the spec's name */
+	bool no_kernel;			/* with ROOTFS_DISKS too: the image alone is wanted */
+	struct lock *lock;		/* borrowed; as in struct resolve */
+	bool locked, offline;
+	bool no_cache;			/* run steps are run again, whatever the store has */
+	bool explain_cache;		/* says for each step why it is made, or found where */
+	/*
+	 * Runs a run step's command in a container on the layers below (their trees, in use); what it
+	 * changes is in upper's folder "upper" afterwards. cmd hands in the container runner's.
+	 */
+	int (*run_step)(struct store *store, const struct rootfs *below, const struct job *job,
+			struct store_tmp *upper, int *ret_code, struct err *err);
+	/* builders.c's own: what other images take from is built when it is needed */
+	struct rootfs **stages;		/* owned, each; by index of spec->stages; NULL: not yet */
 };
 
 /* A step's blob, open for unpacking. */
@@ -27,27 +54,37 @@ struct build_blob {
 	struct digest expected;
 	bool in_store;		/* the store keeps it */
 	bool allow_xz;
+	int64_t time_s;		/* the date of what is in it, for steps above; 0: none */
 };
+
+struct stack;
 
 struct builder {
 	const char *name;	/* the key in the spec: "archive", "copy" */
-	/* The digest of the step's input, needed before there can be a plan. */
-	int (*resolve)(struct store *store, const struct source *source, const struct step *step,
-		       struct digest *ret, struct err *err);
-	/* Makes or finds the step's blob. */
-	int (*open)(struct build *build, const struct plan_step *step, struct build_blob *ret,
-		    struct err *err);
+	/*
+	 * What must be known of the step's input before there can be a plan: its digest, or (of an OCI
+	 * image) *ret_base. NULL: nothing.
+	 */
+	int (*resolve)(struct resolve *resolve, const struct source *source, const struct step *step,
+		       struct digest *ret, struct plan_base *ret_base, struct err *err);
+	/* Makes or finds the step's blob; `below` is what it goes on top of. */
+	int (*open)(struct build *build, const struct plan_step *step, struct stack *below,
+		    struct build_blob *ret, struct err *err);
 };
 
-extern const struct builder archive_builder, directory_builder, debian_builder, copy_builder;
+extern const struct builder archive_builder, directory_builder, debian_builder, oci_builder,
+	copy_builder, run_builder;
 
-/* Looks up the inputs of a spec and makes the plan. */
-int builders_plan(struct store *store, const struct spec *spec, struct plan *ret, struct err *err);
+/* Looks up the inputs of a spec and makes the plans of all its images. resolve->image is set here. */
+int builders_plan(struct resolve *resolve, struct plans *ret, struct err *err);
 /*
  * Builds what is missing and writes the image's reference; the rootfs has every layer open and in
  * use, in the forms asked for, and with ROOTFS_DISKS a kernel. When it returns 0, all is durable.
  */
 int builders_build(struct build *build, struct rootfs *ret, struct err *err);
+/* An image of the spec that others take from, as trees; built when it is asked for first. Borrowed. */
+int builders_stage(struct build *build, size_t number, struct rootfs **ret, struct err *err);
+void build_done(struct build *build);
 
 /*
  * kernel.c: finds or makes the kernel that the spec asks for and opens it as rootfs->kernel. The
@@ -60,6 +97,11 @@ int builder_kernel(struct build *build, struct rootfs *rootfs, struct err *err);
  * *ret_mend static, or NULL.
  */
 bool builder_kernel_look(struct store *store, char **ret_text, const char **ret_mend);
+
+/*
+ * run.c: what run steps run under, for their keys: the filter, the capabilities, the id mode. Owned.
+ */
+char *builder_run_rules(struct store *store);
 
 /* pack.c: runs a pack request whose result becomes a blob of the store, and opens that. */
 struct worker_request;

@@ -9,7 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "builders/oci.h"
+#include "builders/oci/image.h"
 #include "builders/stack.h"
+#include "core/fs.h"
 #include "core/image.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -21,32 +24,82 @@ static const struct builder *builder_of(const struct source *source, const struc
 		[SOURCE_ARCHIVE] = &archive_builder,
 		[SOURCE_DIRECTORY] = &directory_builder,
 		[SOURCE_DEBIAN] = &debian_builder,
+		[SOURCE_OCI] = &oci_builder,
+		[SOURCE_LAYOUT] = &oci_builder,
+		[SOURCE_DOCKER_ARCHIVE] = &oci_builder,
+		[SOURCE_IMAGE] = NULL,
 	};
 	static const struct builder *const steps[] = {
 		[STEP_ARCHIVE] = &archive_builder,
 		[STEP_COPY] = &copy_builder,
+		[STEP_RUN] = &run_builder,
 	};
 
 	return step ? steps[step->kind] : sources[source->kind];
 }
 
-int builders_plan(struct store *store, const struct spec *spec, struct plan *ret, struct err *err)
+/* The digests of an image's inputs, and what it begins with. */
+static int look_up(struct resolve *resolve, struct digest *digests, struct plan_base *ret_base,
+		   struct err *err)
 {
-	_cleanup_free_ struct digest *digests = xcalloc(1 + spec->step_count, sizeof(*digests));
-	struct plan_inputs inputs = { digests, 1 + spec->step_count };
+	const struct image_spec *image = resolve->image;
 
-	for (size_t i = 0; i <= spec->step_count; i++) {
-		const struct source *source = i == 0 ? &spec->from : NULL;
-		const struct step *step = i == 0 ? NULL : &spec->steps[i - 1];
+	for (size_t i = 0; i <= image->step_count; i++) {
+		const struct source *source = i == 0 ? &image->from : NULL;
+		const struct step *step = i == 0 ? NULL : &image->steps[i - 1];
 		const struct builder *builder = builder_of(source, step);
 		const struct place *place = step ? &step->place : &source->place;
 
-		if (builder && builder->resolve(store, source, step, &digests[i], err) < 0)
-			return err->place ? -1 : err_place(err, spec->file, place->line,
+		if (!builder || !builder->resolve)
+			continue;
+		if (builder->resolve(resolve, source, step, &digests[i], ret_base, err) < 0)
+			return err->place ? -1 : err_place(err, resolve->spec->file, place->line,
 							   place->column);
 	}
-	return plan_make(ret, spec, &inputs, err);
+	return 0;
 }
+
+static int plan_image(struct resolve *resolve, const struct plan *stages, struct plan *ret,
+		      struct err *err)
+{
+	const struct image_spec *image = resolve->image;
+	_cleanup_free_ struct digest *digests = xcalloc(1 + image->step_count, sizeof(*digests));
+	_cleanup_(plan_base_done) struct plan_base base = { 0 };
+	_cleanup_free_ char *rules = builder_run_rules(resolve->store);
+	struct plan_inputs inputs = { digests, 1 + image->step_count, &base, rules };
+
+	if (look_up(resolve, digests, &base, err) < 0)
+		return -1;
+	return plan_make(ret, resolve->spec, image, &inputs, stages, err);
+}
+
+int builders_plan(struct resolve *resolve, struct plans *ret, struct err *err)
+{
+	const struct spec *spec = resolve->spec;
+	_cleanup_(plans_done) struct plans plans = { 0 };
+
+	plans.stages = xcalloc(spec->stage_count, sizeof(*plans.stages));
+	for (size_t i = 0; i < spec->stage_count; i++) {
+		resolve->image = &spec->stages[i];
+		if (plan_image(resolve, plans.stages, &plans.stages[i], err) < 0)
+			return -1;
+		plans.stage_count++;
+	}
+	resolve->image = &spec->image;
+	if (plan_image(resolve, plans.stages, &plans.image, err) < 0)
+		return -1;
+	*ret = plans;
+	plans = (struct plans){ 0 };
+	return 0;
+}
+
+/* One image that is being built. */
+struct making {
+	struct build *build;
+	const struct plan *plan;
+	char *name;		/* owned; of its reference */
+	struct stack *stack;
+};
 
 /* The blob of a layer that was made before, in another form: 1, 0 when the store lacks it, -1. */
 static int open_kept(struct store *store, const struct store_layer *layer, struct build_blob *ret,
@@ -64,43 +117,74 @@ static int open_kept(struct store *store, const struct store_layer *layer, struc
 }
 
 /* A step's layer: what the store has of it (`known`), and the rest made from its blob. */
-static int build_step(struct build *build, struct stack *stack, const struct plan_step *step,
+static int build_step(struct making *making, const struct plan_step *step, const struct digest *key,
 		      bool known, struct store_layer *layer, struct stack_forms *forms,
 		      struct err *err)
 {
 	const struct builder *builder = builder_of(step->source, step->step);
+	struct build *build = making->build;
 	struct build_blob blob = { .fd = -1 };
 	int result = known ? open_kept(build->store, layer, &blob, err) : 0;
+	int64_t time_s = known ? layer->time_s : 0;
 
-	if (result < 0 || (result == 0 && builder->open(build, step, &blob, err) < 0))
-		return -1;
-	result = stack_make(stack, &blob, step->summary, layer, forms, err);
+	if (result == 0) {
+		if (builder->open(build, step, making->stack, &blob, err) < 0)
+			return -1;
+		time_s = blob.time_s;
+	}
+	result = stack_make(making->stack, &blob, step->summary, layer, forms, err);
 	close(blob.fd);
-	if (result < 0 || store_step_set(build->store, &step->own_key, layer, err) < 0)
+	layer->time_s = time_s;
+	if (result == 0 && step->layer && !digest_equal(&layer->diff_id, &step->layer->diff_id))
+		return err_set(err, ERR_FETCH_DIGEST, "the layer is another one than the image's "
+						      "config names: its diff-id differs");
+	if (result < 0 || store_step_set(build->store, key, layer, err) < 0)
 		return -1;
 	log_progress_end(step->summary);
 	return 0;
 }
 
-static int find_or_build(struct build *build, struct stack *stack, size_t number, struct err *err)
+/* Under which key the store has a step's layer. */
+static void layer_key(const struct making *making, const struct plan_step *step, struct digest *ret)
 {
-	const struct plan_step *step = &build->plan->steps[number];
+	const struct stack *stack = making->stack;
+
+	if (step->step && step->step->kind == STEP_RUN)
+		plan_run_key(step, stack->count ? &stack->chains[stack->count - 1] : NULL, ret);
+	else
+		*ret = step->own_key;
+}
+
+static int find_or_build(struct making *making, size_t number, struct err *err)
+{
+	const struct plan_step *step = &making->plan->steps[number];
 	const struct place *place = step->step ? &step->step->place : &step->source->place;
 	_cleanup_(stack_forms_done) struct stack_forms forms = { -1, -1, { -1, -1 } };
+	struct store *store = making->build->store;
 	struct store_layer layer;
-	int found = store_step_get(build->store, &step->own_key, &layer, err);
-	bool known = found == 1;
+	struct digest key;
+	bool known;
+	int found;
 
+	layer_key(making, step, &key);
+	found = store_step_get(store, &key, &layer, err);
+	if (found == 1 && making->build->no_cache && step->step && step->step->kind == STEP_RUN)
+		found = 0;
+	known = found == 1;
 	if (known)
-		found = stack_open(stack, &layer, &forms, err);
-	if (found >= 0 && !stack_is_whole(stack, &forms))
-		found = build_step(build, stack, step, known, &layer, &forms, err);
+		found = stack_open(making->stack, &layer, &forms, err);
+	if (making->build->explain_cache && found >= 0)
+		log_note("%s: %s", step->summary, stack_is_whole(making->stack, &forms) ? "found"
+			 : known ? "found in another form" : "not there yet");
+	if (found >= 0 && !stack_is_whole(making->stack, &forms))
+		found = build_step(making, step, &key, known, &layer, &forms, err);
 	if (found >= 0) {
-		stack_push(stack, &layer, &forms);
+		stack_push(making->stack, &layer, &forms);
 		return 0;
 	}
-	err_wrap(err, "build %s: %s", build->plan->name, step->summary);
-	return err->place ? -1 : err_place(err, build->spec->file, place->line, place->column);
+	err_wrap(err, "build %s: %s", making->plan->name, step->summary);
+	return err->place ? -1
+			  : err_place(err, making->build->spec->file, place->line, place->column);
 }
 
 static uint64_t now_ns(void)
@@ -111,87 +195,165 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static int write_image(struct build *build, struct stack *stack, struct digest *ret_id,
-		       struct err *err)
+/* The config of an image that is its base and nothing more, as it came. Owned. */
+static int read_same_config(struct making *making, char **ret, struct err *err)
 {
+	_cleanup_close_ int fd = -1;
+	uint64_t bytes;
+	int found = store_blob_open(making->build->store, &making->plan->same_config, &fd, &bytes,
+				    err);
+
+	if (found < 0)
+		return -1;
+	if (found == 0)
+		return err_set(err, ERR_STORE, "open the image's config");
+	return fs_read_fd(fd, "the image's config", OCI_CONFIG_MAX, ret, NULL, err);
+}
+
+/* The latest date of what went in; -1: nothing has one. */
+static int64_t date_of(const struct making *making)
+{
+	int64_t date = making->plan->created_s > 0 ? making->plan->created_s : -1;
+
+	for (size_t i = 0; i < making->stack->count; i++)
+		if (making->stack->layers[i].time_s > date)
+			date = making->stack->layers[i].time_s;
+	return date > 0 ? date : -1;
+}
+
+static int write_image(struct making *making, struct digest *ret_id, struct err *err)
+{
+	const struct plan *plan = making->plan;
+	struct stack *stack = making->stack;
 	struct store_image image = {
-		.name = build->plan->name,
-		.plan_key = build->plan->key,
+		.name = making->name,
+		.plan_key = plan->key,
 		.layers = stack->layers,
 		.layer_count = stack->count,
-		.spec_file = build->spec->file,
+		.spec_file = making->build->spec->file,
 		.built_ns = now_ns(),
 	};
 	int result;
 
-	image.config = image_config(&build->plan->config, stack->layers, image.layer_count);
+	if (digest_is_zero(&plan->same_config))
+		image.config = image_config(&plan->config, stack->layers, image.layer_count,
+					    plan->platform, date_of(making));
+	else if (read_same_config(making, &image.config, err) < 0)
+		return -1;
 	digest_of(image.config, strlen(image.config), &image.id);
 	*ret_id = image.id;
-	result = store_image_set(build->store, &image, err);
+	result = store_image_set(making->build->store, &image, err);
 	free(image.config);
 	return result;
 }
 
 /* The image as it was built before: 1 when its plan is the same and all its forms are there. */
-static int open_built(struct build *build, struct stack *stack, struct digest *ret_id,
-		      struct err *err)
+static int open_built(struct making *making, struct digest *ret_id, struct err *err)
 {
 	struct store_image image;
-	int found = store_image_get(build->store, build->plan->name, &image, err);
+	int found = store_image_get(making->build->store, making->name, &image, err);
 
 	if (found != 1)
 		return found;
-	if (!digest_equal(&image.plan_key, &build->plan->key) ||
-	    image.layer_count != build->plan->step_count)
+	if (!digest_equal(&image.plan_key, &making->plan->key) || making->build->no_cache ||
+	    image.layer_count != making->plan->step_count)
 		found = 0;
 	for (size_t i = 0; found == 1 && i < image.layer_count; i++) {
 		_cleanup_(stack_forms_done) struct stack_forms forms = { -1, -1, { -1, -1 } };
 
-		if (stack_open(stack, &image.layers[i], &forms, err) < 0)
+		if (stack_open(making->stack, &image.layers[i], &forms, err) < 0)
 			found = -1;
-		else if (!stack_is_whole(stack, &forms))
+		else if (!stack_is_whole(making->stack, &forms))
 			found = 0;
 		else
-			stack_push(stack, &image.layers[i], &forms);
+			stack_push(making->stack, &image.layers[i], &forms);
 	}
 	*ret_id = image.id;
 	store_image_done(&image);
 	return found;
 }
 
-static int build_all(struct build *build, struct stack *stack, struct digest *ret_id,
-		     struct err *err)
+static int build_all(struct making *making, struct digest *ret_id, struct err *err)
 {
-	if (build->plan->step_count > ROOTFS_LAYERS_MAX)
-		return err_set(err, ERR_LAYER_LIMIT, "build %s: more than %d layers",
-			       build->plan->name, ROOTFS_LAYERS_MAX);
-	for (size_t i = 0; i < build->plan->step_count; i++)
-		if (find_or_build(build, stack, i, err) < 0)
+	const struct plan *plan = making->plan;
+
+	if (plan->step_count > ROOTFS_LAYERS_MAX)
+		return err_set(err, ERR_LAYER_LIMIT, "build %s: more than %d layers", plan->name,
+			       ROOTFS_LAYERS_MAX);
+	if (oci_fetch_base(making->build, plan, making->stack->wanted, err) < 0)
+		return err_wrap(err, "build %s", plan->name);
+	for (size_t i = 0; i < plan->step_count; i++)
+		if (find_or_build(making, i, err) < 0)
 			return -1;
-	return write_image(build, stack, ret_id, err);
+	return write_image(making, ret_id, err);
 }
 
-int builders_build(struct build *build, struct rootfs *ret, struct err *err)
+/* One image of the spec, in the forms asked for. */
+static int build_image(struct build *build, const struct plan *plan, char *name,
+		       unsigned int forms, struct rootfs *ret, struct err *err)
 {
 	_cleanup_free_ struct stack *stack = xcalloc(1, sizeof(*stack));
+	struct making making = { build, plan, name, stack };
 	int result;
 
 	rootfs_init(ret);
-	stack_init(stack, build);
-	result = open_built(build, stack, &ret->image_id, err);
+	stack_init(stack, build->store, forms);
+	result = open_built(&making, &ret->image_id, err);
 	if (result == 0) {
 		stack_done(stack);
-		result = build_all(build, stack, &ret->image_id, err);
+		result = build_all(&making, &ret->image_id, err);
 	}
 	if (result >= 0)
 		result = stack_finish(stack, ret, err);
 	stack_done(stack);
-	if (result >= 0 && build->forms & ROOTFS_DISKS)
-		result = builder_kernel(build, ret, err);
-	if (result < 0) {
-		rootfs_done(ret);
-		return -1;
+	if (result >= 0) {
+		process_copy(&ret->process, &plan->config);
+		return 0;
 	}
-	process_copy(&ret->process, &build->plan->config);
+	rootfs_done(ret);
+	return -1;
+}
+
+int builders_stage(struct build *build, size_t number, struct rootfs **ret, struct err *err)
+{
+	const struct plan *plan = &build->plans->stages[number];
+	_cleanup_free_ char *name = xasprintf("%s/%s", build->spec->name, plan->name);
+	_cleanup_free_ struct rootfs *rootfs = NULL;
+
+	if (!build->stages)
+		build->stages = xcalloc(build->plans->stage_count, sizeof(*build->stages));
+	if (!build->stages[number]) {
+		rootfs = xcalloc(1, sizeof(*rootfs));
+		if (build_image(build, plan, name, ROOTFS_TREES, rootfs, err) < 0)
+			return -1;
+		build->stages[number] = TAKE_PTR(rootfs);
+	}
+	*ret = build->stages[number];
 	return 0;
+}
+
+void build_done(struct build *build)
+{
+	for (size_t i = 0; build->stages && i < build->plans->stage_count; i++) {
+		if (!build->stages[i])
+			continue;
+		rootfs_done(build->stages[i]);
+		free(build->stages[i]);
+	}
+	free(build->stages);
+	build->stages = NULL;
+}
+
+int builders_build(struct build *build, struct rootfs *ret, struct err *err)
+{
+	_cleanup_free_ char *name = xstrdup(build->name ? build->name : build->spec->name);
+	int result = build_image(build, &build->plans->image, name, build->forms, ret, err);
+
+	build_done(build);
+	if (result < 0 || !(build->forms & ROOTFS_DISKS) || build->no_kernel)
+		return result;
+	if (builder_kernel(build, ret, err) == 0)
+		return 0;
+	rootfs_done(ret);
+	return -1;
 }

@@ -44,19 +44,23 @@ static int resolve_path(const char *path, uint32_t flags, struct digest *ret, st
 	return 0;
 }
 
-static int copy_resolve(struct store *store, const struct source *source, const struct step *step,
-			struct digest *ret, struct err *err)
+static int copy_resolve(struct resolve *resolve, const struct source *source,
+			const struct step *step, struct digest *ret, struct plan_base *ret_base,
+			struct err *err)
 {
-	(void)store;
+	(void)resolve;
 	(void)source;
-	return resolve_path(step->path, 0, ret, err);
+	(void)ret_base;
+	return step->from_image ? 0 : resolve_path(step->patterns.items[0], 0, ret, err);
 }
 
-static int directory_resolve(struct store *store, const struct source *source,
-			     const struct step *step, struct digest *ret, struct err *err)
+static int directory_resolve(struct resolve *resolve, const struct source *source,
+			     const struct step *step, struct digest *ret,
+			     struct plan_base *ret_base, struct err *err)
 {
-	(void)store;
+	(void)resolve;
 	(void)step;
+	(void)ret_base;
 	return resolve_path(source->path, WORKER_KEEP, ret, err);
 }
 
@@ -74,23 +78,25 @@ static int pack_path(struct build *build, struct worker_request *request, const 
 	return builder_pack(build->store, request, source, what, ret, err);
 }
 
-static int copy_open(struct build *build, const struct plan_step *step, struct build_blob *ret,
-		     struct err *err)
+static int copy_open(struct build *build, const struct plan_step *step, struct stack *below,
+		     struct build_blob *ret, struct err *err)
 {
 	const struct step *copy = step->step;
 	struct worker_request request = { .flags = copy->has_mode ? WORKER_HAS_MODE : 0,
 					  .mode = copy->mode, .owner_uid = copy->owner_uid,
 					  .owner_gid = copy->owner_gid };
 
+	(void)below;
 	snprintf(request.text, sizeof(request.text), "%s", copy->to);
-	return pack_path(build, &request, copy->path, step->summary, ret, err);
+	return pack_path(build, &request, copy->patterns.items[0], step->summary, ret, err);
 }
 
-static int directory_open(struct build *build, const struct plan_step *step,
+static int directory_open(struct build *build, const struct plan_step *step, struct stack *below,
 			  struct build_blob *ret, struct err *err)
 {
 	struct worker_request request = { .flags = WORKER_KEEP, .text = "/" };
 
+	(void)below;
 	return pack_path(build, &request, step->source->path, step->summary, ret, err);
 }
 

@@ -28,19 +28,21 @@
  * The keys, and whether there is more than one id: owners are lost without. So single-uid mode has
  * steps of its own.
  */
-static int debian_resolve(struct store *store, const struct source *source,
-			  const struct step *step, struct digest *ret, struct err *err)
+static int debian_resolve(struct resolve *resolve, const struct source *source,
+			  const struct step *step, struct digest *ret, struct plan_base *ret_base,
+			  struct err *err)
 {
 	_cleanup_free_ char *keys = NULL;
 	struct sha256 hash;
 	size_t size = 0;
 
 	(void)step;
+	(void)ret_base;
 	if (source->keyring &&
 	    fs_read_file(AT_FDCWD, source->keyring, KEYRING_BYTES_MAX, &keys, &size, err) < 0)
 		return -1;
 	sha256_init(&hash);
-	sha256_add_text(&hash, store->map.kind == IDMAP_SINGLE ? "one id" : "ids");
+	sha256_add_text(&hash, resolve->store->map.kind == IDMAP_SINGLE ? "one id" : "ids");
 	sha256_add_text(&hash, source->keyring ? "keys" : NULL);
 	sha256_add_field(&hash, keys, size);
 	sha256_end(&hash, ret);
@@ -131,8 +133,8 @@ static int make(struct build *build, const struct plan_step *step, struct bootst
 	return pack(build, step, root, ret, err);
 }
 
-static int debian_open(struct build *build, const struct plan_step *step, struct build_blob *ret,
-		       struct err *err)
+static int debian_open(struct build *build, const struct plan_step *step, struct stack *below,
+		       struct build_blob *ret, struct err *err)
 {
 	const struct source *source = step->source;
 	_cleanup_free_ char *mirror = NULL;
@@ -140,6 +142,7 @@ static int debian_open(struct build *build, const struct plan_step *step, struct
 				       .what = step->summary };
 	struct release_file release;
 
+	(void)below;
 	mirror = source->mirror ? xstrdup(source->mirror) : archive_mirror(source->suite);
 	if (!mirror) {
 		err_set(err, ERR_HOST, "find a mirror of Debian: apt's sources of this machine name none");
@@ -154,7 +157,10 @@ static int debian_open(struct build *build, const struct plan_step *step, struct
 	if (build->store->map.kind == IDMAP_SINGLE)
 		log_note("single-uid mode: everything in the Debian root will belong to root");
 	bootstrap.epoch_s = release.date_s > LAYER_TIME ? release.date_s : LAYER_TIME;
-	return make(build, step, &bootstrap, ret, err);
+	if (make(build, step, &bootstrap, ret, err) < 0)
+		return -1;
+	ret->time_s = bootstrap.epoch_s;
+	return 0;
 }
 
 const struct builder debian_builder = { "debian", debian_resolve, debian_open };

@@ -12,9 +12,10 @@
 
 static const struct stack_forms no_forms = { -1, -1, { -1, -1 } };
 
-void stack_init(struct stack *stack, struct build *build)
+void stack_init(struct stack *stack, struct store *store, unsigned int wanted)
 {
-	stack->build = build;
+	stack->store = store;
+	stack->wanted = wanted;
 	stack->count = 0;
 }
 
@@ -42,7 +43,7 @@ static void next_chain(const struct stack *stack, const struct digest *diff_id,
 
 bool stack_is_whole(const struct stack *stack, const struct stack_forms *forms)
 {
-	unsigned int wanted = stack->build->forms;
+	unsigned int wanted = stack->wanted;
 
 	return (!(wanted & ROOTFS_TREES) || forms->tree >= 0) &&
 	       (!(wanted & ROOTFS_DISKS) || forms->disk.image >= 0);
@@ -51,8 +52,8 @@ bool stack_is_whole(const struct stack *stack, const struct stack_forms *forms)
 int stack_open(struct stack *stack, const struct store_layer *layer, struct stack_forms *ret,
 	       struct err *err)
 {
-	struct store *store = stack->build->store;
-	unsigned int wanted = stack->build->forms;
+	struct store *store = stack->store;
+	unsigned int wanted = stack->wanted;
 	struct digest chain;
 
 	next_chain(stack, &layer->diff_id, &chain);
@@ -79,7 +80,7 @@ void stack_push(struct stack *stack, const struct store_layer *layer, struct sta
 static int run_worker(struct stack *stack, const struct build_blob *blob, enum worker_op op,
 		      int out, const char *what, struct worker_reply *ret, struct err *err)
 {
-	struct store *store = stack->build->store;
+	struct store *store = stack->store;
 	bool single = op == WORKER_UNPACK && store->map.kind == IDMAP_SINGLE;
 	struct worker_request request = {
 		.version = WORKER_VERSION,
@@ -104,7 +105,7 @@ static int run_worker(struct stack *stack, const struct build_blob *blob, enum w
 	return worker_run(&store->map, &request, fds, request.fd_count, what, ret, err);
 }
 
-static void tell_losses(const struct worker_reply *reply)
+void stack_tell_losses(const struct worker_reply *reply)
 {
 	if (reply->owners_lost)
 		log_note("%llu entries belong to other users than root; in single-uid mode they "
@@ -122,13 +123,13 @@ static void take_reply(const struct worker_reply *reply, const struct build_blob
 		.has_blob = blob->in_store, .needs_lower = reply->needs_lower,
 		.entries = reply->entries, .tree_bytes = reply->tree_bytes,
 	};
-	tell_losses(reply);
+	stack_tell_losses(reply);
 }
 
 static int make_tree(struct stack *stack, struct store_tmp *tmp, const struct build_blob *blob,
 		     const char *what, struct store_layer *ret, struct err *err)
 {
-	struct store *store = stack->build->store;
+	struct store *store = stack->store;
 	_cleanup_close_ int tree = -1;
 	struct worker_reply reply;
 	struct digest chain;
@@ -142,7 +143,7 @@ static int make_tree(struct stack *stack, struct store_tmp *tmp, const struct bu
 }
 
 /* The one file of an EROFS item. */
-static int new_image(struct store_tmp *tmp, struct err *err)
+int stack_new_image(struct store_tmp *tmp, struct err *err)
 {
 	int fd = openat(tmp->dir, store_item_files(STORE_EROFS)[0],
 			O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -153,7 +154,7 @@ static int new_image(struct store_tmp *tmp, struct err *err)
 static int make_disk(struct stack *stack, struct store_tmp *tmp, const struct build_blob *blob,
 		     const char *what, struct store_layer *ret, struct err *err)
 {
-	_cleanup_close_ int image = new_image(tmp, err);
+	_cleanup_close_ int image = stack_new_image(tmp, err);
 	struct worker_reply reply;
 	struct digest chain;
 
@@ -161,7 +162,7 @@ static int make_disk(struct stack *stack, struct store_tmp *tmp, const struct bu
 		return -1;
 	take_reply(&reply, blob, ret);
 	next_chain(stack, &ret->diff_id, &chain);
-	return store_erofs_publish(stack->build->store, tmp, ret, &chain, err);
+	return store_erofs_publish(stack->store, tmp, ret, &chain, err);
 }
 
 /* One form, in a temporary folder of its own. */
@@ -170,7 +171,7 @@ static int make_form(struct stack *stack, struct build_blob *blob, const char *w
 				 const char *, struct store_layer *, struct err *),
 		     struct store_layer *layer, struct err *err)
 {
-	struct store *store = stack->build->store;
+	struct store *store = stack->store;
 	struct err ignored = { 0 };
 	struct store_tmp tmp;
 	int result;
@@ -187,7 +188,7 @@ static int make_form(struct stack *stack, struct build_blob *blob, const char *w
 int stack_make(struct stack *stack, struct build_blob *blob, const char *what,
 	       struct store_layer *layer, struct stack_forms *forms, struct err *err)
 {
-	unsigned int wanted = stack->build->forms;
+	unsigned int wanted = stack->wanted;
 
 	if (wanted & ROOTFS_TREES && forms->tree < 0 &&
 	    (make_form(stack, blob, what, make_tree, layer, err) < 0 ||
@@ -207,7 +208,7 @@ static int merge_into(struct stack *stack, struct store_tmp *tmp, size_t count, 
 {
 	struct worker_request request = { .version = WORKER_VERSION, .op = WORKER_MERGE,
 					  .fd_count = (uint32_t)(1 + count) };
-	_cleanup_close_ int image = new_image(tmp, err);
+	_cleanup_close_ int image = stack_new_image(tmp, err);
 	int fds[WORKER_LOWER_MAX + 1] = { image };
 	struct worker_reply reply;
 
@@ -215,22 +216,22 @@ static int merge_into(struct stack *stack, struct store_tmp *tmp, size_t count, 
 		return -1;
 	for (size_t i = 0; i < count; i++)
 		fds[1 + i] = stack->forms[i].disk.image;
-	if (worker_run(&stack->build->store->map, &request, fds, 1 + count, "merge layers", &reply,
+	if (worker_run(&stack->store->map, &request, fds, 1 + count, "merge layers", &reply,
 		       err) < 0)
 		return -1;
-	return store_erofs_publish(stack->build->store, tmp, NULL, &stack->chains[count - 1], err);
+	return store_erofs_publish(stack->store, tmp, NULL, &stack->chains[count - 1], err);
 }
 
 static int open_merged(struct stack *stack, size_t count, struct rootfs_disk *ret, struct err *err)
 {
-	return store_erofs_open(stack->build->store, NULL, &stack->chains[count - 1], true,
+	return store_erofs_open(stack->store, NULL, &stack->chains[count - 1], true,
 				&ret->image, &ret->use, err);
 }
 
 /* The lowest `count` layers as one file. */
 static int find_merged(struct stack *stack, size_t count, struct rootfs_disk *ret, struct err *err)
 {
-	struct store *store = stack->build->store;
+	struct store *store = stack->store;
 	int found = open_merged(stack, count, ret, err), result;
 	struct err ignored = { 0 };
 	struct store_tmp tmp;
@@ -269,7 +270,7 @@ static int hand_disks(struct stack *stack, struct rootfs *rootfs, struct err *er
 
 int stack_finish(struct stack *stack, struct rootfs *rootfs, struct err *err)
 {
-	if (stack->build->forms & ROOTFS_DISKS && hand_disks(stack, rootfs, err) < 0)
+	if (stack->wanted & ROOTFS_DISKS && hand_disks(stack, rootfs, err) < 0)
 		return -1;
 	for (size_t i = 0; i < stack->count; i++) {
 		struct stack_forms *forms = &stack->forms[i];
@@ -279,6 +280,6 @@ int stack_finish(struct stack *stack, struct rootfs *rootfs, struct err *err)
 		forms->tree = forms->tree_use = -1;
 	}
 	rootfs->layer_count = stack->count;
-	rootfs->forms = stack->build->forms;
+	rootfs->forms = stack->wanted;
 	return 0;
 }

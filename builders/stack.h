@@ -12,14 +12,15 @@ struct stack_forms {
 
 /* What is there so far, lowest first. */
 struct stack {
-	struct build *build;	/* borrowed */
+	struct store *store;	/* borrowed */
+	unsigned int wanted;	/* ROOTFS_* */
 	size_t count;
 	struct store_layer layers[ROOTFS_LAYERS_MAX];
 	struct stack_forms forms[ROOTFS_LAYERS_MAX];
 	struct digest chains[ROOTFS_LAYERS_MAX];	/* chain-id of each and all below */
 };
 
-void stack_init(struct stack *stack, struct build *build);
+void stack_init(struct stack *stack, struct store *store, unsigned int wanted);
 void stack_done(struct stack *stack);
 
 void stack_forms_done(struct stack_forms *forms);
@@ -36,6 +37,11 @@ int stack_make(struct stack *stack, struct build_blob *blob, const char *what,
 	       struct store_layer *layer, struct stack_forms *forms, struct err *err);
 /* Puts a layer on top; takes its forms over. */
 void stack_push(struct stack *stack, const struct store_layer *layer, struct stack_forms *forms);
+/* The empty file that becomes an EROFS item of `tmp`. */
+int stack_new_image(struct store_tmp *tmp, struct err *err);
+/* Tells people what of a layer could not be kept. */
+struct worker_reply;
+void stack_tell_losses(const struct worker_reply *reply);
 /*
  * Hands everything to the rootfs. With more than ROOTFS_DISKS_MAX layers the lower ones are merged
  * into one EROFS file first, found in the store or made.

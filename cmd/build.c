@@ -31,7 +31,7 @@ int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
 	if (result == 0)
 		result = chosen_find(cli, &session.spec, &chosen, err);
 	if (result == 0) {
-		struct build build = { &session.store, &session.spec, &session.plan, chosen.forms };
+		struct build build = session_build(&session, cli, chosen.forms);
 
 		result = builders_build(&build, rootfs, err);
 	}
@@ -40,7 +40,7 @@ int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
 
 		digest_text(&rootfs->image_id, id);
 		if (cli->json)
-			print_json(session.plan.name, id, rootfs->layer_count);
+			print_json(session.spec.name, id, rootfs->layer_count);
 		else
 			printf("%s\n", id);
 		rootfs_done(rootfs);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "builders/builder.h"
 #include "core/err.h"
 #include "core/mem.h"
 #include "core/plan.h"
@@ -19,6 +20,7 @@ struct cli {
 	const char *file;	/* -f */
 	const char *store;	/* --store */
 	const char *on;		/* --on */
+	const char *platform;	/* --platform */
 	bool json;		/* --json */
 	bool explain;		/* --explain */
 	bool tty;		/* -t */
@@ -38,6 +40,7 @@ struct cli {
 #define OPT_TTY 32u	/* -t, -i, -it */
 #define OPT_ALL 64u	/* --all */
 #define OPT_ALLOW 128u	/* --allow WORDS */
+#define OPT_PLATFORM 256u	/* --platform OS/ARCHITECTURE */
 
 struct command {
 	const char *name;
@@ -57,6 +60,7 @@ int cmd_doctor(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_gc(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_pull(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_run(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_schema(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_store(const struct cli *cli, int *ret_code, struct err *err);
@@ -85,14 +89,16 @@ int chosen_find(const struct cli *cli, const struct spec *spec, struct chosen *r
 struct session {
 	struct spec spec;
 	struct store store;
-	struct plan plan;
+	struct plans plans;
 	bool has_spec, has_store, has_plan;
 };
 
 int session_spec(struct session *session, const struct cli *cli, struct err *err);
 int session_store(struct session *session, const struct cli *cli, struct err *err);
-/* Spec, store and plan. */
+/* Spec, store and plans. */
 int session_open(struct session *session, const struct cli *cli, struct err *err);
+/* What `session` was opened for: the image in these forms. */
+struct build session_build(struct session *session, const struct cli *cli, unsigned int forms);
 void session_done(struct session *session);
 
 #endif

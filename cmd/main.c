@@ -24,6 +24,8 @@ static const struct command commands[] = {
 	  OPT_ON, 0, false, cmd_schema },
 	{ "build", "image", "build the image of a spec", "",
 	  OPT_FILE | OPT_STORE | OPT_ON | OPT_JSON, 0, false, cmd_build },
+	{ "pull", "image", "fetch an image from a registry and unpack it", "REFERENCE",
+	  OPT_STORE | OPT_ON | OPT_PLATFORM, 1, false, cmd_pull },
 	{ "images", "image", "list the images of the store", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_images },
 	{ "run", "run", "build what is missing and run the target", "[-- COMMAND...]",
@@ -36,7 +38,7 @@ static const struct command commands[] = {
 	  "check", OPT_STORE | OPT_JSON, 1, false, cmd_store },
 };
 
-enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW };
+enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM };
 
 /* Every option once: which command takes it is the OPT_* bit. */
 static const struct option_row {
@@ -55,6 +57,8 @@ static const struct option_row {
 	{ "interactive", 'i', OPT_TTY, NULL, "accepted as in docker: standard input is always passed" },
 	{ "allow", LONG_ALLOW, OPT_ALLOW, "WORDS",
 	  "allow what reaches outside the project: mounts=/PATH, capabilities=NAME, seccomp" },
+	{ "platform", LONG_PLATFORM, OPT_PLATFORM, "PLATFORM",
+	  "which of the image's platforms, as linux/arm64 (default: the host's)" },
 	{ "all", LONG_ALL, OPT_ALL, NULL, "images too" },
 	{ "json", LONG_JSON, OPT_JSON, NULL, "machine-readable output" },
 	{ "quiet", 'q', 0, NULL, "only errors" },
@@ -157,6 +161,9 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 			return err_set(err, ERR_USAGE, "--allow: given more than %d times",
 				       CLI_ALLOW_MAX);
 		cli->allow[cli->allow_count++] = argument;
+		return 0;
+	case LONG_PLATFORM:
+		cli->platform = argument;
 		return 0;
 	case LONG_ALL:
 		cli->all = true;

@@ -10,8 +10,8 @@ int cmd_plan(const struct cli *cli, int *ret_code, struct err *err)
 	int result = session_open(&session, cli, err);
 
 	if (result == 0) {
-		_cleanup_free_ char *text = cli->json ? plan_json(&session.plan, &session.spec)
-						      : plan_text(&session.plan, &session.spec);
+		_cleanup_free_ char *text = cli->json ? plan_json(&session.plans, &session.spec)
+						      : plan_text(&session.plans, &session.spec);
 
 		log_text(text);
 		if (!cli->json && session.store.map.kind == IDMAP_SINGLE)

@@ -108,7 +108,7 @@ int cmd_run(const struct cli *cli, int *ret_code, struct err *err)
 	if (result == 0)
 		result = chosen_find(cli, &session.spec, &chosen, err);
 	if (result == 0) {
-		struct build build = { &session.store, &session.spec, &session.plan, chosen.forms };
+		struct build build = session_build(&session, cli, chosen.forms);
 
 		result = builders_build(&build, rootfs, err);
 	}

@@ -35,17 +35,27 @@ int session_store(struct session *session, const struct cli *cli, struct err *er
 
 int session_open(struct session *session, const struct cli *cli, struct err *err)
 {
-	if ((!session->has_spec && session_spec(session, cli, err) < 0) || session_store(session, cli, err) < 0 ||
-	    builders_plan(&session->store, &session->spec, &session->plan, err) < 0)
+	struct resolve resolve = { .store = &session->store, .spec = &session->spec };
+
+	if ((!session->has_spec && session_spec(session, cli, err) < 0) ||
+	    session_store(session, cli, err) < 0 ||
+	    builders_plan(&resolve, &session->plans, err) < 0)
 		return -1;
 	session->has_plan = true;
 	return 0;
 }
 
+struct build session_build(struct session *session, const struct cli *cli, unsigned int forms)
+{
+	(void)cli;
+	return (struct build){ .store = &session->store, .spec = &session->spec,
+			       .plans = &session->plans, .forms = forms };
+}
+
 void session_done(struct session *session)
 {
 	if (session->has_plan)
-		plan_done(&session->plan);
+		plans_done(&session->plans);
 	if (session->has_store)
 		store_done(&session->store);
 	if (session->has_spec)

@@ -11,10 +11,35 @@
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define UMASK_DEFAULT 0022
+#define VOLUME_MODE 0755
 
-static void copy_mounts(struct job *job, const struct target *target)
+static bool is_mounted(const struct target *target, const char *path)
 {
-	job->mounts = xcalloc(target->mount_count, sizeof(*job->mounts));
+	for (size_t i = 0; i < target->mount_count; i++)
+		if (!strcmp(target->mounts[i].target, path))
+			return true;
+	return false;
+}
+
+/* What the image calls a volume stays writable in a read-only root: in memory, and empty. */
+static void add_volumes(struct job *job, const struct target *target, const struct strv *volumes)
+{
+	for (size_t i = 0; target->read_only && i < volumes->count; i++)
+		if (!is_mounted(target, volumes->items[i]))
+			job->mounts[job->mount_count++] = (struct mount){
+				.kind = MOUNT_TMPFS, .mode = VOLUME_MODE,
+				.target = xstrdup(volumes->items[i]),
+			};
+}
+
+static int copy_mounts(struct job *job, const struct target *target, const struct strv *volumes,
+		       struct err *err)
+{
+	if (volumes->count + target->mount_count > JOB_MOUNTS_MAX)
+		return err_set(err, ERR_USAGE, "more than %d mounts and volumes of the image",
+			       JOB_MOUNTS_MAX);
+	job->mounts = xcalloc(volumes->count + target->mount_count, sizeof(*job->mounts));
+	add_volumes(job, target, volumes);
 	for (size_t i = 0; i < target->mount_count; i++) {
 		struct mount *to = &job->mounts[job->mount_count++];
 
@@ -22,6 +47,7 @@ static void copy_mounts(struct job *job, const struct target *target)
 		to->source = to->source ? xstrdup(to->source) : NULL;
 		to->target = xstrdup(to->target);
 	}
+	return 0;
 }
 
 static void fill_environment(struct job *job, const struct process *process, bool tty)
@@ -69,10 +95,10 @@ static int make(struct job *job, const struct spec *spec, const struct process *
 		return err_mend(err, "give target.command in the spec, or: duet run -- COMMAND");
 	}
 	if (rootfs_identity(rootfs, process->user, &job->identity, err) < 0 ||
-	    make_machine_id(job->machine_id, err) < 0)
+	    make_machine_id(job->machine_id, err) < 0 ||
+	    copy_mounts(job, target, &process->volumes, err) < 0)
 		return -1;
 	fill_environment(job, process, tty);
-	copy_mounts(job, target);
 	job->workdir = xstrdup(process->workdir ? process->workdir : "/");
 	job->hostname = xstrdup(target->hostname ? target->hostname : spec->name);
 	job->umask = UMASK_DEFAULT;

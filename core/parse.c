@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "core/mem.h"
 
@@ -132,6 +133,73 @@ bool parse_duration_ms(const char *text, uint64_t *ret_ms)
 	if (total < 1 || total > DURATION_MAX_MS)
 		return false;
 	*ret_ms = total;
+	return true;
+}
+
+/* `count` digits and what must follow them (NUL: nothing), up to a highest value. */
+static bool field(const char **text, int count, char stop, int max, int *ret)
+{
+	int value = 0;
+
+	for (; count > 0; count--, ++*text) {
+		if (**text < '0' || **text > '9')
+			return false;
+		value = value * 10 + (**text - '0');
+	}
+	if (value > max || (stop && **text != stop))
+		return false;
+	*text += stop != '\0';
+	*ret = value;
+	return true;
+}
+
+static bool zone(const char *text, int64_t *ret_s)
+{
+	int sign = *text == '-' ? -1 : 1, hours, minutes;
+
+	if (!strcmp(text, "Z") || !strcmp(text, "z")) {
+		*ret_s = 0;
+		return true;
+	}
+	if (*text != '+' && *text != '-')
+		return false;
+	text++;
+	if (!field(&text, 2, ':', 23, &hours) || !field(&text, 2, '\0', 59, &minutes) || *text)
+		return false;
+	*ret_s = sign * (hours * 3600 + minutes * 60);
+	return true;
+}
+
+bool parse_time(const char *text, int64_t *ret_s)
+{
+	struct tm tm = { 0 }, back;
+	int64_t offset;
+	time_t seconds;
+
+	if (!field(&text, 4, '-', 9999, &tm.tm_year) || !field(&text, 2, '-', 12, &tm.tm_mon) ||
+	    !field(&text, 2, '\0', 31, &tm.tm_mday) || (*text != 'T' && *text != 't'))
+		return false;
+	text++;
+	if (!field(&text, 2, ':', 23, &tm.tm_hour) || !field(&text, 2, ':', 59, &tm.tm_min) ||
+	    !field(&text, 2, '\0', 60, &tm.tm_sec))
+		return false;
+	if (*text == '.') {
+		size_t digits = strspn(text + 1, "0123456789");
+
+		if (digits == 0)
+			return false;
+		text += 1 + digits;
+	}
+	if (!zone(text, &offset) || tm.tm_year < 1 || tm.tm_mon < 1 || tm.tm_mday < 1)
+		return false;
+	tm.tm_sec -= tm.tm_sec == 60;
+	tm.tm_year -= 1900;
+	tm.tm_mon--;
+	back = tm;
+	seconds = timegm(&back);
+	if (back.tm_mday != tm.tm_mday)
+		return false; /* there is no such day */
+	*ret_s = (int64_t)seconds - offset;
 	return true;
 }
 

@@ -20,6 +20,11 @@ bool parse_mode(const char *text, uint32_t *ret);
 bool parse_size(const char *text, uint64_t *ret_bytes);
 /* A duration: "90s", "10m", "1h30m", "250ms"; a bare number counts seconds. 1 ms to 30 days. */
 bool parse_duration_ms(const char *text, uint64_t *ret_ms);
+/*
+ * RFC 3339, "2024-01-02T03:04:05.6789+01:00": the seconds since 1970, fractions cut off. Years 1 to
+ * 9999; a leap second counts as the second before it.
+ */
+bool parse_time(const char *text, int64_t *ret_s);
 /* [A-Za-z0-9][A-Za-z0-9_.-]{0,63}: names of images, instances, volumes. */
 bool parse_is_name(const char *text);
 /* A host name by RFC 1123, at most 63 characters. */

@@ -3,11 +3,13 @@
  * PLAN_FORMAT and the second what the key is of, so that no two kinds of key can be equal.
  *
  *	own key    of a step: its builder, its input's digest, what the spec says about its result
+ *	run key    of a run step's layer: its own key and the chain-id of the layers below
  *	key        of a step: the key of the step below (empty for the first) and its own key
  *	image key  the last step's key and the config
  *
- * Not part of any key: names of local files and of the spec, the spec's name and place, URLs. What
- * they lead to is there by its digest.
+ * Not part of any key: names of local files and of the spec, the spec's name and place, URLs,
+ * references, values of secrets and of environment variables outside. What they lead to is there by
+ * its digest; of a secret its name is.
  */
 #include "core/plan.h"
 
@@ -66,25 +68,89 @@ static void own_key_of_source(const struct source *source, const struct digest *
 	sha256_end(&hash, ret);
 }
 
-static void own_key_of_step(const struct step *step, const struct digest *input,
-			    struct digest *ret)
+/* A layer is what its diff-id says, whichever image and blob it comes with. */
+static void own_key_of_layer(const struct plan_layer *layer, struct digest *ret)
 {
 	struct sha256 hash;
 
-	begin_key(&hash, step->kind == STEP_ARCHIVE ? "step archive" : "step copy");
-	add_digest(&hash, input);
-	sha256_add_text(&hash, step->to);
-	if (step->kind == STEP_ARCHIVE) {
-		add_number(&hash, step->strip);
-	} else {
-		add_number(&hash, step->owner_uid);
-		add_number(&hash, step->owner_gid);
-		add_number(&hash, step->has_mode);
-		add_number(&hash, step->has_mode ? step->mode : 0);
-		/* below a folder the file keeps its own name */
-		sha256_add_text(&hash,
-				str_has_suffix(step->to, "/") ? path_base(step->path) : NULL);
+	begin_key(&hash, "from layer");
+	add_digest(&hash, &layer->diff_id);
+	sha256_end(&hash, ret);
+}
+
+static void add_archive(struct sha256 *hash, const struct step *step)
+{
+	sha256_add_text(hash, step->to);
+	add_number(hash, step->strip);
+}
+
+/* Names are part of the input's digest where they matter. */
+static void add_copy(struct sha256 *hash, const struct step *step)
+{
+	sha256_add_text(hash, step->to);
+	add_number(hash, step->from_image);
+	if (step->from_image) {
+		add_texts(hash, &step->patterns);
+		add_number(hash, step->has_owner);
 	}
+	add_number(hash, step->owner_uid);
+	add_number(hash, step->owner_gid);
+	add_number(hash, step->has_mode);
+	add_number(hash, step->has_mode ? step->mode : 0);
+	/* below a folder the file keeps its own name */
+	sha256_add_text(hash, str_has_suffix(step->to, "/") && step->patterns.count == 1
+				      ? path_base(step->patterns.items[0])
+				      : NULL);
+}
+
+static void own_key_of_step(const struct plan_step *step, struct digest *ret)
+{
+	static const char *const of[] = { [STEP_ARCHIVE] = "step archive",
+					  [STEP_COPY] = "step copy" };
+	struct sha256 hash;
+
+	begin_key(&hash, of[step->step->kind]);
+	add_digest(&hash, &step->input);
+	(step->step->kind == STEP_ARCHIVE ? add_archive : add_copy)(&hash, step->step);
+	sha256_end(&hash, ret);
+}
+
+/*
+ * Everything that a command can see but for the layers below: argv, environment, user, workdir, what is
+ * mounted, the network, the rules it runs under.
+ */
+static void own_key_of_run(const struct plan_step *step, const struct plan *stages,
+			   const char *rules, struct digest *ret)
+{
+	const struct step *run = step->step;
+	struct sha256 hash;
+
+	begin_key(&hash, "step run");
+	sha256_add_text(&hash, rules);
+	sha256_add_text(&hash, step->image->platform);
+	add_texts(&hash, &run->argv);
+	add_texts(&hash, &step->process.environment);
+	sha256_add_text(&hash, step->process.user);
+	sha256_add_text(&hash, step->process.workdir);
+	add_number(&hash, run->network);
+	add_texts(&hash, &run->cache);
+	add_texts(&hash, &run->secrets);
+	add_number(&hash, run->mount_count);
+	for (size_t i = 0; i < run->mount_count; i++) {
+		add_digest(&hash, &stages[run->mounts[i].image].key);
+		sha256_add_text(&hash, run->mounts[i].source);
+		sha256_add_text(&hash, run->mounts[i].to);
+	}
+	sha256_end(&hash, ret);
+}
+
+void plan_run_key(const struct plan_step *step, const struct digest *chain, struct digest *ret)
+{
+	struct sha256 hash;
+
+	begin_key(&hash, "run layer");
+	add_digest(&hash, &step->own_key);
+	sha256_add_field(&hash, chain ? chain->bytes : NULL, chain ? sizeof(chain->bytes) : 0);
 	sha256_end(&hash, ret);
 }
 
@@ -111,8 +177,14 @@ static void key_of_image(struct plan *plan)
 	add_texts(&hash, &config->command);
 	add_texts(&hash, &config->environment);
 	add_texts(&hash, &config->labels);
+	add_texts(&hash, &config->volumes);
+	add_texts(&hash, &config->exposed);
 	sha256_add_text(&hash, config->user);
 	sha256_add_text(&hash, config->workdir);
+	sha256_add_text(&hash, config->stop_signal);
+	add_number(&hash, (uint64_t)plan->created_s);
+	add_digest(&hash, &plan->same_config);
+	sha256_add_text(&hash, plan->platform);
 	sha256_end(&hash, &plan->key);
 }
 
@@ -155,75 +227,260 @@ static char *source_summary(const struct source *source)
 	return xasprintf("%s %s", source->kind == SOURCE_ARCHIVE ? "archive" : "directory", name);
 }
 
-static char *step_summary(const struct step *step)
+static char *layer_summary(const struct plan_base *base, size_t number)
 {
-	_cleanup_free_ char *name = shown_name(step->url, step->path);
-	_cleanup_free_ char *to = str_escape(step->to, SUMMARY_TEXT_MAX);
+	char hex[DIGEST_HEX_SIZE];
 
-	return xasprintf("%s %s to %s", step->kind == STEP_ARCHIVE ? "archive" : "copy", name, to);
+	digest_hex(&base->layers[number].diff_id, hex);
+	return xasprintf("%s layer %zu of %zu %.12s", base->name, number + 1, base->layer_count, hex);
 }
 
-static int add_source(struct plan *plan, const struct spec *spec, const struct digest *looked_up,
-		      struct err *err)
+static char *run_summary(const struct step *step)
 {
-	struct plan_step *step = &plan->steps[plan->step_count++];
-	const struct source *source = &spec->from;
+	_cleanup_(str_done) struct str line = { 0 };
+	_cleanup_free_ char *shown = NULL;
+
+	if (step->is_text)
+		str_add(&line, step->argv.items[step->argv.count - 1]);
+	for (size_t i = 0; !step->is_text && i < step->argv.count; i++)
+		str_addf(&line, "%s%s", i ? " " : "", step->argv.items[i]);
+	line.text[strcspn(line.text, "\n")] = '\0';
+	shown = str_escape(line.text, SUMMARY_TEXT_MAX);
+	return xasprintf("run %s", shown);
+}
+
+static char *step_summary(const struct spec *spec, const struct step *step)
+{
+	_cleanup_free_ char *name = NULL, *to = NULL;
+
+	if (step->kind == STEP_RUN)
+		return run_summary(step);
+	name = step->kind == STEP_COPY ? str_escape(path_base(step->patterns.items[0]),
+						    SUMMARY_TEXT_MAX)
+				       : shown_name(step->url, step->path);
+	to = str_escape(step->to, SUMMARY_TEXT_MAX);
+	return xasprintf("%s %s%s%s%s to %s", step->kind == STEP_ARCHIVE ? "archive" : "copy", name,
+			 step->patterns.count > 1 ? ", ..." : "", step->from_image ? " from " : "",
+			 step->from_image ? spec->stages[step->image].name : "", to);
+}
+
+/* A plan in the making. */
+struct making {
+	const struct spec *spec;
+	const struct image_spec *image;
+	const struct plan_inputs *inputs;
+	const struct plan *stages;
+	struct plan *plan;
+	struct err *err;
+};
+
+static struct plan_step *add_row(struct making *making)
+{
+	struct plan *plan = making->plan;
+	struct plan_step *step;
+
+	plan->steps = xreallocarray(plan->steps, plan->step_count + 1, sizeof(*plan->steps));
+	step = &plan->steps[plan->step_count++];
+	*step = (struct plan_step){ .image = making->image };
+	return step;
+}
+
+/* The key with all below, once the own key is there. */
+static void finish_row(struct making *making, struct plan_step *step)
+{
+	key_of_step(making->plan->step_count > 1 ? &step[-1].key : NULL, &step->own_key, &step->key);
+}
+
+static int add_source(struct making *making)
+{
+	const struct source *source = &making->image->from;
+	struct plan_step *step = add_row(making);
 
 	step->source = source;
 	step->summary = source_summary(source);
-	if (input_digest(looked_up, source->has_sha256, &source->sha256, step->summary,
-			 &step->input, err) < 0)
-		return err_place(err, spec->file, source->place.line, source->place.column);
+	if (input_digest(&making->inputs->digests[0], source->has_sha256, &source->sha256,
+			 step->summary, &step->input, making->err) < 0)
+		return err_place(making->err, making->spec->file, source->place.line,
+				 source->place.column);
 	own_key_of_source(source, &step->input, &step->own_key);
-	key_of_step(NULL, &step->own_key, &step->key);
+	finish_row(making, step);
 	return 0;
 }
 
-static int add_step(struct plan *plan, const struct spec *spec, const struct step *of,
-		    const struct digest *looked_up, struct err *err)
+static int add_base(struct making *making)
 {
-	const struct digest *below =
-		plan->step_count ? &plan->steps[plan->step_count - 1].key : NULL;
-	struct plan_step *step = &plan->steps[plan->step_count++];
+	const struct plan_base *base = making->inputs->base;
+	const struct place *place = &making->image->from.place;
+
+	if (!base || digest_is_zero(&base->id)) {
+		err_set(making->err, ERR_SPEC_MISSING, "from: the image is not known");
+		return err_place(making->err, making->spec->file, place->line, place->column);
+	}
+	for (size_t i = 0; i < base->layer_count; i++) {
+		struct plan_step *step = add_row(making);
+
+		step->source = &making->image->from;
+		step->layer = xmemdup(&base->layers[i], sizeof(base->layers[i]));
+		step->input = base->layers[i].blob;
+		step->summary = layer_summary(base, i);
+		own_key_of_layer(step->layer, &step->own_key);
+		finish_row(making, step);
+	}
+	making->plan->created_s = base->created_s;
+	making->plan->base_id = base->id;
+	making->plan->base_name = xstrdup(base->name);
+	process_copy(&making->plan->config, &base->process);
+	return 0;
+}
+
+static void copy_step(struct plan_step *to, const struct plan_step *from)
+{
+	*to = *from;
+	to->layer = from->layer ? xmemdup(from->layer, sizeof(*from->layer)) : NULL;
+	to->summary = xstrdup(from->summary);
+	process_copy(&to->process, &from->process);
+}
+
+/* An image that begins with another one begins with its steps. */
+static void add_other(struct making *making)
+{
+	const struct plan *other = &making->stages[making->image->from.image];
+	struct plan *plan = making->plan;
+
+	plan->steps = xcalloc(other->step_count, sizeof(*plan->steps));
+	for (size_t i = 0; i < other->step_count; i++)
+		copy_step(&plan->steps[plan->step_count++], &other->steps[i]);
+	plan->created_s = other->created_s;
+	plan->base_id = other->base_id;
+	plan->base_name = other->base_name ? xstrdup(other->base_name) : NULL;
+	plan->platform = other->platform ? xstrdup(other->platform) : NULL;
+	process_copy(&plan->config, &other->config);
+}
+
+/* A command gets the environment and workdir that the image has so far; it is root unless it says. */
+static void fill_process(const struct plan *plan, const struct step *step, struct process *ret)
+{
+	strv_copy(&ret->environment, &plan->config.environment);
+	ret->workdir = plan->config.workdir ? xstrdup(plan->config.workdir) : NULL;
+	process_overlay(ret, &step->process);
+}
+
+static int add_step(struct making *making, size_t number)
+{
+	const struct step *of = &making->image->steps[number];
+	struct plan_step *step = add_row(making);
 
 	step->step = of;
-	step->summary = step_summary(of);
-	if (input_digest(looked_up, of->has_sha256, &of->sha256, step->summary, &step->input,
-			 err) < 0)
-		return err_place(err, spec->file, of->place.line, of->place.column);
-	own_key_of_step(of, &step->input, &step->own_key);
-	key_of_step(below, &step->own_key, &step->key);
+	step->summary = step_summary(making->spec, of);
+	if (of->kind == STEP_RUN) {
+		fill_process(making->plan, of, &step->process);
+		own_key_of_run(step, making->stages, making->inputs->rules, &step->own_key);
+		finish_row(making, step);
+		return 0;
+	}
+	if (of->from_image)
+		step->input = making->stages[of->image].key;
+	else if (input_digest(&making->inputs->digests[1 + number], of->has_sha256, &of->sha256,
+			      step->summary, &step->input, making->err) < 0)
+		return err_place(making->err, making->spec->file, of->place.line,
+				 of->place.column);
+	own_key_of_step(step, &step->own_key);
+	finish_row(making, step);
 	return 0;
 }
 
-int plan_make(struct plan *ret, const struct spec *spec, const struct plan_inputs *inputs,
-	      struct err *err)
+static int add_from(struct making *making)
 {
-	_cleanup_(plan_done) struct plan plan = { .name = xstrdup(spec->name) };
+	switch (making->image->from.kind) {
+	case SOURCE_SCRATCH:
+		return 0;
+	case SOURCE_OCI:
+	case SOURCE_LAYOUT:
+	case SOURCE_DOCKER_ARCHIVE:
+		return add_base(making);
+	case SOURCE_IMAGE:
+		add_other(making);
+		return 0;
+	case SOURCE_ARCHIVE:
+	case SOURCE_DIRECTORY:
+	case SOURCE_DEBIAN:
+		break;
+	}
+	return add_source(making);
+}
 
-	if (inputs->count != 1 + spec->step_count)
+/* Nothing is put on top, and nothing is said about its config. */
+static bool is_base_alone(const struct image_spec *image)
+{
+	const struct process *config = &image->config;
+	const struct strv *const lists[] = { &config->entrypoint, &config->command,
+					     &config->environment, &config->labels,
+					     &config->volumes, &config->exposed };
+	size_t said = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		said += lists[i]->count;
+	return image->from.kind >= SOURCE_OCI && image->from.kind <= SOURCE_DOCKER_ARCHIVE &&
+	       image->step_count == 0 && said == 0 && !config->user && !config->workdir &&
+	       !config->stop_signal;
+}
+
+int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec *image,
+	      const struct plan_inputs *inputs, const struct plan *stages, struct err *err)
+{
+	_cleanup_(plan_done) struct plan plan = { .name = xstrdup(image->name) };
+	struct making making = { spec, image, inputs, stages, &plan, err };
+
+	if (inputs->count != 1 + image->step_count)
 		return err_set(err, ERR_SPEC_MISSING, "plan %s: %zu input digests for %zu inputs",
-			       spec->name, inputs->count, 1 + spec->step_count);
-	plan.steps = xcalloc(1 + spec->step_count, sizeof(*plan.steps));
-	if (spec->from.kind != SOURCE_SCRATCH &&
-	    add_source(&plan, spec, &inputs->digests[0], err) < 0)
+			       image->name, inputs->count, 1 + image->step_count);
+	if (add_from(&making) < 0)
 		return -1;
-	for (size_t i = 0; i < spec->step_count; i++)
-		if (add_step(&plan, spec, &spec->steps[i], &inputs->digests[1 + i], err) < 0)
+	if (image->platform) {
+		free(plan.platform);
+		plan.platform = xstrdup(image->platform);
+	}
+	/* what the spec's config says holds for its run steps too */
+	process_overlay(&plan.config, &image->config);
+	for (size_t i = 0; i < image->step_count; i++)
+		if (add_step(&making, i) < 0)
 			return -1;
-	process_copy(&plan.config, &spec->config);
+	if (is_base_alone(image) && inputs->base)
+		plan.same_config = inputs->base->config;
 	key_of_image(&plan);
 	*ret = plan;
 	plan = (struct plan){ 0 };
 	return 0;
 }
 
+void plan_base_done(struct plan_base *base)
+{
+	free(base->name);
+	free(base->layers);
+	process_done(&base->process);
+	*base = (struct plan_base){ 0 };
+}
+
 void plan_done(struct plan *plan)
 {
 	free(plan->name);
-	for (size_t i = 0; i < plan->step_count; i++)
+	free(plan->base_name);
+	free(plan->platform);
+	for (size_t i = 0; i < plan->step_count; i++) {
 		free(plan->steps[i].summary);
+		free(plan->steps[i].layer);
+		process_done(&plan->steps[i].process);
+	}
 	free(plan->steps);
 	process_done(&plan->config);
 	*plan = (struct plan){ 0 };
+}
+
+void plans_done(struct plans *plans)
+{
+	for (size_t i = 0; i < plans->stage_count; i++)
+		plan_done(&plans->stages[i]);
+	free(plans->stages);
+	plan_done(&plans->image);
+	*plans = (struct plans){ 0 };
 }

@@ -11,22 +11,54 @@
 #include "core/spec.h"
 
 /* Goes into every key: raised when a step's result changes for the same inputs. */
-#define PLAN_FORMAT "duet-plan-1"
+#define PLAN_FORMAT "duet-plan-2"
+
+/* A layer that an image begins with, known before anything is fetched. */
+struct plan_layer {
+	struct digest diff_id;
+	struct digest blob;
+	uint64_t bytes;		/* of the blob */
+	bool plain;		/* the blob is not compressed */
+};
+
+/* What `from` brings along where it is an OCI image. */
+struct plan_base {
+	struct digest id;	/* of its manifest; zero: there is no base */
+	struct digest config;	/* of its config, a blob of the store */
+	char *name;		/* owned; for people: "docker.io/library/alpine:3.20" */
+	struct plan_layer *layers;	/* owned; lowest first */
+	size_t layer_count;
+	struct process process;	/* owned */
+	int64_t created_s;	/* since 1970; 0: not known */
+};
+
+void plan_base_done(struct plan_base *base);
 
 /*
- * The digest of each input's content: [0] of image.from, [1 + i] of step i. Scratch has none. All
- * zero stands for "not looked up", which is enough where the spec gives the sha256 itself.
+ * What must be looked up for one image. The digest of each input's content: [0] of `from`, [1 + i] of
+ * step i. Scratch, OCI images and other images of the spec have none; nor has a run step. All zero
+ * stands for "not looked up", which is enough where the spec gives the sha256 itself.
  */
 struct plan_inputs {
 	struct digest *digests;		/* borrowed, 1 + step_count */
 	size_t count;
+	const struct plan_base *base;	/* borrowed; NULL: none */
+	/* borrowed; what run steps run under, as text: the filter's digest and the like; NULL: nothing */
+	const char *rules;
 };
 
 struct plan_step {
 	struct digest key;		/* of this step and all below it */
-	struct digest own_key;		/* of this step's own layer, whatever lies below */
-	const struct source *source;	/* borrowed from the spec; NULL unless the first */
-	const struct step *step;	/* borrowed from the spec; NULL for the first */
+	/*
+	 * of this step's own layer. Of a run step it is what it does; what it gives depends on the layers
+	 * below too, whose diff-ids are known only when they are built: see plan_run_key.
+	 */
+	struct digest own_key;
+	const struct image_spec *image;	/* borrowed: whose step this is */
+	const struct source *source;	/* borrowed from the spec; NULL unless of `from` */
+	const struct step *step;	/* borrowed from the spec; NULL for `from` */
+	struct plan_layer *layer;	/* owned; of an OCI image's layer; else NULL */
+	struct process process;		/* of a run step: environment, user and workdir, complete */
 	struct digest input;
 	char *summary;			/* owned; one line: "archive rootfs.tar.gz" */
 };
@@ -36,18 +68,36 @@ struct plan {
 	struct plan_step *steps;
 	size_t step_count;		/* 0 for scratch without steps */
 	struct digest key;		/* of the image: last step's key and the config */
-	struct process config;		/* owned copy */
+	struct process config;		/* owned; the base's with the spec's over it */
+	int64_t created_s;		/* of the base; 0: not known, or there is none */
+	struct digest base_id;		/* of the base's manifest; zero: none */
+	/* of the config of an image that is its base and nothing more: it keeps it; zero: it does not */
+	struct digest same_config;
+	char *base_name;		/* owned; or NULL */
+	char *platform;			/* owned; NULL: the host's */
+};
+
+/* A spec's plans: of each of spec->stages, and of its image. */
+struct plans {
+	struct plan *stages;		/* owned */
+	size_t stage_count;
+	struct plan image;
 };
 
 /*
+ * The plan of one image; `stages` are the plans of spec->stages so far: those that it may take from. An
+ * image that begins with another begins with its steps.
  * Errors: ERR_SPEC_MISSING (an input that nobody looked up, or another number of them),
  * ERR_FETCH_DIGEST (an input is not what the spec's sha256 says), with the place of the step.
  */
-int plan_make(struct plan *ret, const struct spec *spec, const struct plan_inputs *inputs,
-	      struct err *err);
+int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec *image,
+	      const struct plan_inputs *inputs, const struct plan *stages, struct err *err);
+/* The key of a run step's layer on these layers below (their chain-id; NULL: none). */
+void plan_run_key(const struct plan_step *step, const struct digest *chain, struct digest *ret);
 /* What `duet plan` prints. Owned texts. */
-char *plan_text(const struct plan *plan, const struct spec *spec);
-char *plan_json(const struct plan *plan, const struct spec *spec);
+char *plan_text(const struct plans *plans, const struct spec *spec);
+char *plan_json(const struct plans *plans, const struct spec *spec);
 void plan_done(struct plan *plan);
+void plans_done(struct plans *plans);
 
 #endif

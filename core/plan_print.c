@@ -33,16 +33,27 @@ static void add_row(struct str *out, size_t number, const struct digest *key, co
 	str_addf(out, "%5zu  %.*s  %s\n", number, KEY_SHOWN, hex, what);
 }
 
-char *plan_text(const struct plan *plan, const struct spec *spec)
+static void add_rows(struct str *out, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->step_count; i++)
+		add_row(out, i + 1, &plan->steps[i].key, plan->steps[i].summary);
+}
+
+char *plan_text(const struct plans *plans, const struct spec *spec)
 {
 	_cleanup_(strv_done) struct strv outside = { 0 };
 	char hex[DIGEST_HEX_SIZE];
 	struct str out = { 0 };
 
-	digest_hex(&plan->key, hex);
-	str_addf(&out, "plan of %s\n", plan->name);
-	for (size_t i = 0; i < plan->step_count; i++)
-		add_row(&out, i + 1, &plan->steps[i].key, plan->steps[i].summary);
+	digest_hex(&plans->image.key, hex);
+	str_addf(&out, "plan of %s\n", plans->image.name);
+	for (size_t i = 0; i < plans->stage_count; i++) {
+		str_addf(&out, "image %s\n", plans->stages[i].name);
+		add_rows(&out, &plans->stages[i]);
+	}
+	if (plans->stage_count > 0)
+		str_addf(&out, "image %s\n", plans->image.name);
+	add_rows(&out, &plans->image);
 	str_addf(&out, "image  %.*s\n", KEY_SHOWN, hex);
 	str_add(&out, "on    ");
 	for (size_t i = 0; i < spec->on_count; i++)
@@ -91,17 +102,39 @@ static void add_process(struct json_out *out, const char *key, const struct proc
 		json_out_text(out, "user", process->user);
 	if (process->workdir)
 		json_out_text(out, "workdir", process->workdir);
+	if (process->volumes.count)
+		json_out_texts(out, "volumes", &process->volumes);
+	if (process->exposed.count)
+		json_out_texts(out, "exposed", &process->exposed);
+	if (process->stop_signal)
+		json_out_text(out, "stop_signal", process->stop_signal);
 	json_out_end(out);
 }
 
-char *plan_json(const struct plan *plan, const struct spec *spec)
+static void add_stages(struct json_out *out, const struct plans *plans)
+{
+	json_out_list(out, "images");
+	for (size_t i = 0; i < plans->stage_count; i++) {
+		json_out_map(out, NULL);
+		json_out_text(out, "name", plans->stages[i].name);
+		add_steps(out, &plans->stages[i]);
+		add_digest(out, "image", &plans->stages[i].key);
+		json_out_end(out);
+	}
+	json_out_end(out);
+}
+
+char *plan_json(const struct plans *plans, const struct spec *spec)
 {
 	_cleanup_(strv_done) struct strv outside = { 0 };
+	const struct plan *plan = &plans->image;
 	struct json_out out;
 
 	json_out_init(&out);
 	json_out_text(&out, "format", PLAN_FORMAT);
 	json_out_text(&out, "name", plan->name);
+	if (plans->stage_count > 0)
+		add_stages(&out, plans);
 	add_steps(&out, plan);
 	add_digest(&out, "image", &plan->key);
 	add_process(&out, "config", &plan->config);

@@ -217,6 +217,17 @@ char *ref_text(const struct ref *ref)
 			 ref->tag ? ref->tag : "", ref->has_digest ? "@" : "", digest);
 }
 
+char *ref_host(const char *text)
+{
+	_cleanup_free_ char *whole = xasprintf("%s/x", text);
+	_cleanup_(ref_done) struct ref ref = { 0 };
+
+	/* a text without a dot, a port or brackets would be a part of a repository of docker.io */
+	if (strchr(text, '/') || !begins_with_host(whole, strlen(text)) || parse(&ref, whole))
+		return NULL;
+	return TAKE_PTR(ref.host);
+}
+
 const char *ref_api_host(const struct ref *ref)
 {
 	return strcmp(ref->host, HUB) ? ref->host : "registry-1.docker.io";

@@ -34,6 +34,11 @@ void ref_copy(struct ref *to, const struct ref *from);
 void ref_done(struct ref *ref);
 /* "docker.io/library/alpine:3.20@sha256:...": complete. Owned. */
 char *ref_text(const struct ref *ref);
+/*
+ * A host as struct ref has it ("docker.io" for all of its names, lower case), from a text that a
+ * reference could begin with. Owned; NULL when it is none.
+ */
+char *ref_host(const char *text);
 /* Who is asked: docker.io is served by registry-1.docker.io. Borrowed. */
 const char *ref_api_host(const struct ref *ref);
 

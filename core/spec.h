@@ -11,22 +11,31 @@
 #include "core/err.h"
 #include "core/job.h"
 #include "core/place.h"
+#include "core/ref.h"
 
 #define SPEC_FILE_MAX (1024 * 1024)	/* bytes of duet.yaml, and of an env_file */
 #define SPEC_DEPTH_MAX 64		/* nested collections */
 #define SPEC_NODES_MAX 100000		/* scalars and collections */
 #define SPEC_STEPS_MAX 256
+#define SPEC_IMAGES_MAX 64	/* entries of `images` */
 #define SPEC_EXPANDED_MAX (1024 * 1024)	/* bytes of all texts with a ${NAME} in them, filled in */
 #define SPEC_URL_MAX 4096		/* bytes */
 
-enum source_kind { SOURCE_SCRATCH, SOURCE_ARCHIVE, SOURCE_DIRECTORY, SOURCE_DEBIAN };
+enum source_kind {
+	SOURCE_SCRATCH, SOURCE_ARCHIVE, SOURCE_DIRECTORY, SOURCE_DEBIAN,
+	SOURCE_OCI,		/* a reference: from a registry */
+	SOURCE_LAYOUT,		/* an OCI layout on the host */
+	SOURCE_DOCKER_ARCHIVE,	/* a tar of docker save on the host */
+	SOURCE_IMAGE,		/* another image of the spec */
+};
 
 /* image.from */
 struct source {
 	enum source_kind kind;
 	struct place place;
 	char *url;		/* SOURCE_ARCHIVE: "https://..."; NULL when path is set */
-	char *path;		/* absolute path on the host: the archive, or the folder */
+	/* absolute path on the host: the archive, the folder, the layout */
+	char *path;
 	bool has_sha256;	/* always with a url */
 	struct digest sha256;	/* of the archive as it is stored */
 	/* SOURCE_DEBIAN */
@@ -35,9 +44,20 @@ struct source {
 	struct strv packages;	/* NAME or NAME=VERSION, beyond the variant's */
 	char *mirror;		/* URL; NULL: the one of this host's apt */
 	char *keyring;		/* absolute path on the host; NULL: Debian's */
+	/* SOURCE_OCI */
+	struct ref ref;
+	char *tag;		/* SOURCE_LAYOUT, SOURCE_DOCKER_ARCHIVE; NULL: the only one there */
+	size_t image;		/* SOURCE_IMAGE: index into spec->stages */
 };
 
-enum step_kind { STEP_ARCHIVE, STEP_COPY };
+enum step_kind { STEP_ARCHIVE, STEP_COPY, STEP_RUN };
+
+/* A folder or file of another image that a run step sees, read-only. */
+struct step_mount {
+	size_t image;		/* index into spec->stages */
+	char *source;		/* absolute inside that image, clean */
+	char *to;		/* absolute inside, clean */
+};
 
 /* One entry of image.steps. */
 struct step {
@@ -45,17 +65,52 @@ struct step {
 	struct place place;
 	/* archive */
 	char *url;
-	char *path;		/* the archive, or what is copied; absolute on the host */
+	char *path;		/* the archive; absolute on the host */
 	bool has_sha256;
 	struct digest sha256;
 	uint32_t strip;		/* leading components taken off; 0 to 64 */
-	/* both */
+	/* archive and copy */
 	char *to;		/* absolute inside, clean; of a copy "/" at the end is kept */
-	/* copy */
+	/*
+	 * copy: what is copied, at least one; paths or patterns (glob(7), with ** for any depth), absolute
+	 * on the host, or with from_image absolute inside that image
+	 */
+	struct strv patterns;
+	bool from_image;
+	size_t image;		/* index into spec->stages */
 	uint32_t owner_uid;	/* owner: UID[:GID], GID is UID unless said; 0:0 without owner */
 	uint32_t owner_gid;
+	bool has_owner;
 	bool has_mode;
 	uint32_t mode;		/* of files; folders get x where there is r */
+	/* run */
+	struct strv argv;	/* never empty */
+	bool is_text;		/* it was a text: /bin/sh -c TEXT */
+	enum network_kind network;	/* none or nat */
+	struct process process;	/* environment, user, workdir over those of the image so far */
+	struct strv cache;	/* absolute paths inside, clean: kept between builds, not in the layer */
+	struct strv secrets;	/* names: files /run/secrets/NAME for the command's user alone */
+	struct step_mount *mounts;
+	size_t mount_count;
+};
+
+/* `image`, or an entry of `images`. */
+struct image_spec {
+	char *name;		/* the spec's own name; of a stage its key */
+	struct place place;
+	char *platform;		/* "linux/arm64"; NULL: the host's */
+	struct source from;
+	struct step *steps;
+	size_t step_count;
+	struct process config;
+};
+
+/* An entry of `secrets`: where its value comes from when a step asks for it. Never in any key. */
+struct secret {
+	char *name;
+	char *env;		/* NULL when path is set */
+	char *path;		/* absolute on the host */
+	struct place place;
 };
 
 /* auto: the image's own where it will do, else Debian's. */
@@ -92,10 +147,12 @@ struct spec {
 	char *file;		/* as named: for messages */
 	char *dir;		/* absolute folder of the spec */
 	char *name;
-	struct source from;
-	struct step *steps;
-	size_t step_count;
-	struct process config;	/* image.config */
+	struct image_spec image;
+	/* the key `images`, in an order in which each stands behind those that it takes from */
+	struct image_spec *stages;
+	size_t stage_count;
+	struct secret *secrets;
+	size_t secret_count;
 	enum spec_runner on[SPEC_RUNNER_COUNT];
 	size_t on_count;	/* at least 1 */
 	bool on_is_given;	/* the spec has the key */

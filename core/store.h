@@ -11,6 +11,7 @@
  *	  steps/HEX		which layer a step's key gave (a reference: written last)
  *	  images/NAME		an image: its plan key, layers, config (a reference: written last);
  *				"@" and a digest for names that are no plain names
+ *	  partial/HEX		what came of a blob; flock exclusive: being fetched
  *	  stat/HEX		a host file's digest, remembered under the hash of its path
  *	  tmp/ID/, tmp/ID.lock	work in progress; what a killed process left has a free lock
  *	  reserve		bytes that gc gives up first, so that it can work on a full disk
@@ -55,6 +56,11 @@ struct store_layer {
 	bool needs_lower;	/* the tar leaves out parent folders: keyed by chain-id */
 	uint64_t entries;	/* in the tar */
 	uint64_t tree_bytes;	/* of file content */
+	/*
+	 * In a step's record only: the date of what the layer holds, seconds since 1970, which is the latest
+	 * that steps above may give their files; 0: none
+	 */
+	int64_t time_s;
 };
 
 struct store_image {
@@ -99,6 +105,15 @@ int store_blob_open(struct store *store, const struct digest *digest, int *ret_f
 int store_blob_new(struct store *store, int *ret_fd, struct err *err);
 /* Publishes a finished file under its verified digest: 0444, fsync, link, fsync of the folder. */
 int store_blob_publish(struct store *store, int fd, const struct digest *digest, struct err *err);
+/*
+ * A file for a blob that is fetched: what an earlier fetch left of it may be in it. It stays when it is
+ * closed without being published. An unnamed one when another process has it open.
+ */
+int store_partial_open(struct store *store, const struct digest *digest, int *ret_fd,
+		       struct err *err);
+/* store_blob_publish for such a file. */
+int store_partial_publish(struct store *store, int fd, const struct digest *digest,
+			  struct err *err);
 
 /*
  * A layer's tree (O_PATH) with a shared flock on its record: it stays while *ret_use is open, also

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "core/mem.h"
 
 #define NEAREST_LENGTH_MAX 64	/* longer words are never a slip of the fingers */
+#define TIME_MAX 253402300799	/* 9999-12-31T23:59:59Z */
 
 void str_addn(struct str *s, const char *data, size_t length)
 {
@@ -39,6 +41,17 @@ void str_addf(struct str *s, const char *fmt, ...)
 	va_end(args);
 	if (length < 0)
 		text = xstrdup("");
+	str_add(s, text);
+}
+
+void str_add_time(struct str *s, int64_t seconds)
+{
+	time_t cut = seconds < 0 ? 0 : seconds > TIME_MAX ? TIME_MAX : seconds;
+	char text[32];
+	struct tm tm;
+
+	gmtime_r(&cut, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	str_add(s, text);
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A growing text; `text` is always ended by NUL once something was added. */
 struct str {
@@ -15,6 +16,8 @@ struct str {
 void str_add(struct str *s, const char *text);
 void str_addn(struct str *s, const char *data, size_t length);
 void str_addf(struct str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* RFC 3339 in UTC: "2024-01-02T03:04:05Z". Seconds since 1970, cut to the years 1970 to 9999. */
+void str_add_time(struct str *s, int64_t seconds);
 void str_done(struct str *s);
 
 bool str_has_prefix(const char *text, const char *prefix);

@@ -55,10 +55,10 @@ struct layer_unpack {
 	size_t lower_count;
 	/*
 	 * Without the layers below although there are some: ERR_LAYER_LOWER at the first entry that
-	 * leaves its parent folders to them. The bytes come from a verified stream: only the diff-id is
-	 * computed, the blob's digest is its sender's business.
+	 * leaves its parent folders to them.
 	 */
 	bool alone;
+	bool verified;		/* by who sends the blob: its digest is not computed here, and zero */
 	bool allow_xz;		/* archives yes, OCI layers no */
 	bool single_uid;	/* every owner becomes 0:0; owners_lost counts them */
 	layer_progress *progress;	/* may be NULL */

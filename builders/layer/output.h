@@ -43,6 +43,7 @@ struct output {
 	struct view_layer *layers;	/* owned; those below, then the one that is written */
 	size_t layer_count;
 	bool needs_lower;
+	bool alone;			/* needing them is an error */
 	/* a parent that was resolved: most entries lie beside the one before */
 	bool entered;
 	bool stale;			/* a name was replaced: it is to be resolved anew */

@@ -125,6 +125,8 @@ static int step(struct output *output, struct way *way, const char *name, struct
 		return -1;
 	ours = found && below.layer == output->layer_count - 1;
 	folder = found && S_ISDIR(below.node.mode);
+	if (!ours && output->alone)
+		return err_set(err, ERR_LAYER_LOWER, "its folder is left to the layers below");
 	if (!ours)
 		output->needs_lower = true;
 	if (found && S_ISLNK(below.node.mode))

@@ -17,6 +17,7 @@ struct stream_args {
 	bool has_expected;
 	struct digest expected;
 	bool allow_xz;
+	bool verified;		/* the blob's digest is not wanted */
 	layer_progress *progress;	/* may be NULL; called by stream_read */
 	void *progress_data;
 };

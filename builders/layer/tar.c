@@ -11,6 +11,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <locale.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -27,7 +28,35 @@ struct tar {
 	struct tar_source source;
 	struct tar_entry entry;
 	struct err source_err;	/* why the source failed */
+	uint64_t total;		/* bytes that the source gave */
+	bool padded;		/* the last block was filled up here */
 };
+
+#define BLOCK 512
+
+/*
+ * Some writers (umoci insert) leave out what follows the last entry's content: the zero bytes up to
+ * the next block and the archive's end. Readers in the wild take that, so it is filled up here; tar_next
+ * makes sure that it was no content that was missing.
+ */
+static la_ssize_t fill_up(struct tar *tar, const void **ret)
+{
+	static const char zeros[BLOCK];
+
+	if (tar->padded || tar->total % BLOCK == 0)
+		return 0;
+	tar->padded = true;
+	*ret = zeros;
+	return (la_ssize_t)(BLOCK - tar->total % BLOCK);
+}
+
+/* Did the content of the last entry end before the archive did? */
+static bool is_whole(const struct tar *tar)
+{
+	uint64_t last = tar->entry.type == TAR_FILE ? tar->entry.size % BLOCK : 0;
+
+	return !tar->padded || (last > 0 && last <= tar->total % BLOCK);
+}
 
 static la_ssize_t pull(struct archive *archive, void *data, const void **ret)
 {
@@ -35,10 +64,13 @@ static la_ssize_t pull(struct archive *archive, void *data, const void **ret)
 	size_t size;
 	int got = tar->source.read(tar->source.data, ret, &size, &tar->source_err);
 
-	if (got == 1)
+	if (got == 1) {
+		tar->total += size;
 		return (la_ssize_t)size;
-	if (got < 0)
-		archive_set_error(archive, EIO, "the source failed");
+	}
+	if (got == 0)
+		return fill_up(tar, ret);
+	archive_set_error(archive, EIO, "the source failed");
 	return got;
 }
 
@@ -274,7 +306,7 @@ int tar_next(struct tar *tar, const struct tar_entry **ret, struct err *err)
 
 	uselocale(before);
 	if (result == ARCHIVE_EOF && !tar->source_err.code)
-		return 0;
+		return is_whole(tar) ? 0 : err_set(err, ERR_LAYER, "the archive is cut short");
 	if (result == ARCHIVE_WARN) {
 		text = archive_error_string(tar->archive);
 		if (text && strstr(text, "can't be converted from UTF-8"))
@@ -309,6 +341,11 @@ int tar_data(struct tar *tar, const void **ret, size_t *ret_size, uint64_t *ret_
 		return refuse(tar, err);
 	*ret_offset = (uint64_t)offset;
 	return 1;
+}
+
+uint64_t tar_at(const struct tar *tar)
+{
+	return (uint64_t)archive_filter_bytes(tar->archive, -1);
 }
 
 uint64_t tar_end(const struct tar *tar)

@@ -58,6 +58,8 @@ int tar_next(struct tar *tar, const struct tar_entry **ret, struct err *err);
 /* The next bytes of the entry's content and their offset (holes are left out): 1, 0 at the end, -1. */
 int tar_data(struct tar *tar, const void **ret, size_t *ret_size, uint64_t *ret_offset,
 	     struct err *err);
+/* After tar_next gave 1: where the entry's content begins, in the source's bytes. */
+uint64_t tar_at(const struct tar *tar);
 /* After tar_next gave 0: where the archive ended, in the source's bytes. */
 uint64_t tar_end(const struct tar *tar);
 void tar_free(struct tar *tar);

@@ -155,6 +155,7 @@ static int unpack_tree(const struct layer_unpack *args, struct stream *stream, s
 	if (tree_init(&tree, args->out, args->single_uid, err) < 0)
 		return -1;
 	tree_output(&tree, args->lower, args->lower_count, &output);
+	output.alone = args->alone;
 	return unpack(&output, stream, tar, result, err);
 }
 
@@ -189,6 +190,7 @@ static int unpack_erofs(const struct layer_unpack *args, struct stream *stream, 
 		layers[i] = view_of_erofs(images.list[i]);
 	}
 	writer_output(&writer, layers, args->lower_count, &output);
+	output.alone = args->alone;
 	return unpack(&output, stream, tar, result, err);
 }
 
@@ -200,6 +202,7 @@ int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, stru
 		.has_expected = args->has_expected,
 		.expected = args->expected,
 		.allow_xz = args->allow_xz,
+		.verified = args->verified,
 		.progress = args->progress,
 		.progress_data = args->progress_data,
 	};

@@ -28,10 +28,14 @@ int oci_document_look(const char *text, size_t size, const char *media_type, con
 
 /*
  * The index.json of a layout: the entry whose org.opencontainers.image.ref.name is `tag`, or ends in
- * ":tag" (podman writes whole references); without a tag the only one.
+ * ":tag" (podman writes whole references); without a tag (NULL or "") the only one. Two that fit
+ * must lead to the same.
  */
 int oci_layout_look(const char *text, size_t size, const char *tag, struct oci_descriptor *ret,
 		    struct err *err);
+
+/* Is `name`, as it stands in a layout or archive, what `wanted` asks for: the same, or its end? */
+bool oci_tag_fits(const char *wanted, const char *name);
 
 /*
  * Manifest and config, whose digests were compared before, to an image: rootfs.type is layers, as
@@ -39,5 +43,12 @@ int oci_layout_look(const char *text, size_t size, const char *tag, struct oci_d
  */
 int oci_image_from(const char *manifest, size_t manifest_size, const char *config,
 		   size_t config_size, struct oci_image *ret, struct err *err);
+/*
+ * The same for documents that nobody compared: the manifest has to be `expected` (NULL: any), the
+ * config what the manifest says; else ERR_FETCH_DIGEST.
+ */
+int oci_image_verified(const char *manifest, size_t manifest_size, const struct digest *expected,
+		       const char *config, size_t config_size, struct oci_image *ret,
+		       struct err *err);
 
 #endif

@@ -31,16 +31,24 @@ struct oci_layer {
 	struct digest diff_id;	/* of the plain tar, as the config says */
 };
 
+/* Where a layer's blob lies in a docker-archive (a plain tar). */
+struct oci_place {
+	uint64_t offset, bytes;
+};
+
 struct oci_image {
-	struct digest manifest, config;
+	struct digest manifest, config;	/* manifest: zero for a docker-archive, which has none */
 	uint64_t manifest_bytes, config_bytes;
 	bool docker;		/* media types are Docker's */
 	char *platform;		/* owned; "linux/amd64", "linux/arm64/v8" */
 	bool has_created;
-	int64_t created_s;	/* seconds since 1970 */
+	uint64_t created_s;	/* seconds since 1970; earlier ones (Go's zero time) count as none */
 	struct oci_layer *layers;	/* owned; lowest first */
 	size_t layer_count;
 	struct process process;	/* owned; labels, volumes, ports and stop signal too */
+	/* what the config says and a struct process cannot: for people, one line each, escaped */
+	struct strv left_out;
+	struct oci_place *places;	/* owned; of a docker-archive: where each layer is; else NULL */
 };
 
 void oci_image_done(struct oci_image *image);
@@ -52,5 +60,16 @@ int oci_image_read(struct oci_image *ret, const char *text, size_t size, struct 
 
 /* "linux/amd64": what runs on this machine, in Go's words. A literal. */
 const char *oci_platform(void);
+/*
+ * How well an image for OS/ARCHITECTURE[/VARIANT] serves `wanted`, written like that: 0 not at all,
+ * and more the nearer its variant comes to the wanted one from below. Without a variant amd64 is v1,
+ * arm64 v8, arm v7, on both sides; of other architectures it has to be the same, or none be wanted.
+ */
+unsigned int oci_platform_rank(const char *wanted, const char *os, const char *architecture,
+			       const char *variant);
+/* Does an image of platform `have` run as `wanted`? */
+bool oci_platform_fits(const char *wanted, const char *have);
+/* OS/ARCHITECTURE[/VARIANT], each of at most 32 letters, digits, '.', '_', '-', the first no sign. */
+bool oci_platform_is_valid(const char *text);
 
 #endif

@@ -24,11 +24,15 @@
 #include "builders/kernel/take.h"
 #include "builders/layer/hash.h"
 #include "builders/layer/layer.h"
+#include "builders/oci/archive.h"
+#include "builders/oci/copy.h"
+#include "builders/oci/document.h"
 #include "builders/worker/fetch.h"
 #include "builders/worker/message.h"
 #include "builders/worker/registry/talk.h"
 #include "builders/worker/wire.h"
 #include "core/jail/caps.h"
+#include "core/fs.h"
 #include "core/jail/filter.h"
 #include "core/mem.h"
 
@@ -128,6 +132,8 @@ static int run_unpack(struct work *work, struct err *err)
 		.lower_count = work->fd_count - 2,
 		.allow_xz = request->flags & WORKER_ALLOW_XZ,
 		.single_uid = request->flags & WORKER_SINGLE_UID,
+		.alone = request->flags & WORKER_ALONE,
+		.verified = request->flags & WORKER_VERIFIED,
 		.progress = progress,
 		.progress_data = work,
 	};
@@ -235,6 +241,90 @@ static int run_kernel(struct work *work, struct err *err)
 	return 0;
 }
 
+static int run_pick(struct work *work, struct err *err)
+{
+	const struct worker_request *request = &work->request;
+	enum oci_document kind = OCI_INDEX;
+	struct oci_descriptor found;
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+
+	if (fs_read_fd(work->fds[0], "a document", OCI_MANIFEST_MAX, &text, &size, err) < 0)
+		return -1;
+	if (request->flags & WORKER_LAYOUT
+		    ? oci_layout_look(text, size, request->text, &found, err)
+		    : oci_document_look(text, size, request->text, request->name, &kind, &found,
+					err))
+		return -1;
+	work->reply.needs_lower = kind;
+	work->reply.blob = found.digest;
+	work->reply.blob_bytes = found.bytes;
+	memcpy(work->reply.name, found.media_type, sizeof(found.media_type));
+	return 0;
+}
+
+static int write_record(int out, const struct oci_image *image, struct err *err)
+{
+	_cleanup_(str_done) struct str record = { 0 };
+
+	oci_image_write(image, &record);
+	if (record.length > OCI_RECORD_MAX)
+		return err_set(err, ERR_OCI, "the image's config says too much");
+	return fs_pwrite_all(out, record.text, record.length, 0) < 0
+		       ? err_sys(err, errno, "write an image's record") : 0;
+}
+
+static int run_image(struct work *work, struct err *err)
+{
+	const struct worker_request *request = &work->request;
+	const struct digest *expected = request->flags & WORKER_HAS_EXPECTED ? &request->expected
+									     : NULL;
+	_cleanup_free_ char *manifest = NULL, *config = NULL;
+	_cleanup_(oci_image_done) struct oci_image image = { 0 };
+	size_t manifest_size, config_size;
+
+	if (fs_read_fd(work->fds[1], "a manifest", OCI_MANIFEST_MAX, &manifest, &manifest_size,
+		       err) < 0 ||
+	    fs_read_fd(work->fds[2], "an image's config", OCI_CONFIG_MAX, &config, &config_size,
+		       err) < 0 ||
+	    oci_image_verified(manifest, manifest_size, expected, config, config_size, &image,
+			       err) < 0)
+		return -1;
+	return write_record(work->fds[0], &image, err);
+}
+
+static int run_copy(struct work *work, struct err *err)
+{
+	const struct worker_request *request = &work->request;
+	struct layer_result result = { 0 };
+	struct oci_copy args = {
+		.in = work->fds[1],
+		.out = work->fds[0],
+		.inflate = request->flags & WORKER_INFLATE,
+		.offset = request->offset,
+		.bytes = request->bytes,
+		.has_expected = request->flags & WORKER_HAS_EXPECTED,
+		.expected = request->expected,
+		.progress = progress,
+		.progress_data = work,
+	};
+
+	if (oci_copy_run(&args, &result, err) < 0)
+		return -1;
+	fill(&work->reply, &result);
+	return 0;
+}
+
+static int run_docker_archive(struct work *work, struct err *err)
+{
+	_cleanup_(oci_image_done) struct oci_image image = { 0 };
+
+	if (oci_archive_read(work->fds[2], work->request.text, work->fds[1], progress, work, &image,
+			     err) < 0)
+		return -1;
+	return write_record(work->fds[0], &image, err);
+}
+
 /* A conversation: it answers for itself, and ends the process while its threads are anywhere. */
 static int run_registry(struct work *work, struct err *err)
 {
@@ -255,6 +345,10 @@ static const struct operation operations[WORKER_OP_END] = {
 	[WORKER_DIGEST_SOURCE] = { FILTER_UNPACK, CAPS_READ, 1, 1, false, run_digest },
 	[WORKER_INDEX] = { FILTER_UNPACK, 0, 2, 2, false, run_index },
 	[WORKER_KERNEL] = { FILTER_UNPACK, 0, 3, 2 + WORKER_DISKS_MAX, false, run_kernel },
+	[WORKER_PICK] = { FILTER_UNPACK, 0, 1, 1, false, run_pick },
+	[WORKER_IMAGE] = { FILTER_UNPACK, 0, 3, 3, false, run_image },
+	[WORKER_COPY] = { FILTER_UNPACK, 0, 2, 2, false, run_copy },
+	[WORKER_DOCKER_ARCHIVE] = { FILTER_UNPACK, 0, 3, 3, false, run_docker_archive },
 	[WORKER_REGISTRY] = { FILTER_FETCH, 0, 1, 1, true, run_registry },
 };
 

@@ -31,10 +31,22 @@ enum worker_op {
 	 * image and perhaps lib/modules
 	 */
 	WORKER_KERNEL,
-	WORKER_PICK,		/* fds: a manifest, an index, or (WORKER_LAYOUT) a layout's index.json */
-	WORKER_IMAGE,		/* fds: output record, manifest, config */
-	WORKER_COPY,		/* fds: output file, input; its digest is that of what was copied */
-	WORKER_DOCKER_ARCHIVE,	/* fds: output record, output config, archive */
+	/*
+	 * fds: a manifest or index (text: what media type it came as, name: the platform), or with
+	 * WORKER_LAYOUT a layout's index.json (text: the tag). The reply: blob, blob_bytes and name are the
+	 * descriptor, needs_lower is enum oci_document (not with WORKER_LAYOUT)
+	 */
+	WORKER_PICK,
+	/* fds: output record, manifest, config. `expected` is the manifest's digest */
+	WORKER_IMAGE,
+	/*
+	 * fds: output file, input. `bytes` from `offset` on (0: to the end), or with WORKER_INFLATE all of
+	 * it, inflated. The reply: blob and blob_bytes are what was copied, inflated: of the input, and
+	 * diff_id and plain_bytes of what was written
+	 */
+	WORKER_COPY,
+	/* fds: output record, output config, archive (a plain tar). text: tag or name, or "" */
+	WORKER_DOCKER_ARCHIVE,
 	/*
 	 * A conversation with one repository of a registry. fds: struct worker_login. text: "HOST[:PORT]/
 	 * REPOSITORY". When the worker is ready it answers WORKER_DONE with id 0; after that it takes the
@@ -69,6 +81,8 @@ enum worker_op {
 #define WORKER_LAYOUT 512u		/* WORKER_PICK: text is the tag, or "" */
 #define WORKER_PUSH 1024u		/* WORKER_REGISTRY: rights to push are asked for too */
 #define WORKER_ALONE 2048u		/* WORKER_EROFS, WORKER_UNPACK: see layer_unpack.alone */
+#define WORKER_INFLATE 4096u		/* WORKER_COPY */
+#define WORKER_VERIFIED 8192u		/* see layer_unpack.verified */
 
 #define WORKER_OPEN_MAX 16		/* requests of one conversation at a time */
 
@@ -88,6 +102,7 @@ struct worker_request {
 	uint32_t flags;			/* WORKER_* above */
 	uint32_t fd_count;
 	uint64_t bytes;			/* expected size; 0: unknown */
+	uint64_t offset;		/* WORKER_COPY: where to begin */
 	struct digest expected;
 	uint32_t strip, owner_uid, owner_gid, mode;
 	/* URL, where a pack lands inside, how names of packages begin; ended by NUL */

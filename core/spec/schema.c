@@ -18,7 +18,7 @@ struct checker {
 };
 
 /* Words of the language that have no meaning yet, at the top. */
-static const char *const reserved[] = { "services", "images", NULL };
+static const char *const reserved[] = { "services", NULL };
 
 const struct schema_key *schema_find(const char *object, const char *name)
 {
@@ -152,20 +152,6 @@ static int wrong_kind(struct checker *c, const struct schema_key *key, const cha
 			  key->name, expected, what);
 }
 
-/* The forms of a value that is a word or an object of a family: "scratch, {archive: ...}". */
-static char *forms(const struct schema_key *key)
-{
-	struct str text = { 0 };
-	const char *names[WORDS_MAX + 1];
-
-	for (size_t i = 0; key->words[i]; i++)
-		str_addf(&text, "%s%s", i > 0 ? ", " : "", key->words[i]);
-	key_words(key->family, true, names);
-	for (size_t i = 0; names[i]; i++)
-		str_addf(&text, ", {%s: ...}", names[i]);
-	return text.text;
-}
-
 static int mend_value(struct err *err, const struct schema_key *key, const char *text)
 {
 	static const char *const yes[] = { "yes", "on", "y", "1", "true", NULL };
@@ -181,14 +167,8 @@ static int mend_value(struct err *err, const struct schema_key *key, const char 
 	}
 	if (key->words) {
 		const char *near = str_nearest(text, key->words);
-		_cleanup_free_ char *list = NULL;
 
-		if (near)
-			return err_mend(err, "did you mean %s?", near);
-		if (!key->family)
-			return -1;
-		list = forms(key);
-		return err_mend(err, "known here: %s", list);
+		return near ? err_mend(err, "did you mean %s?", near) : -1;
 	}
 	if (key->type == SCHEMA_SHA256 && str_has_prefix(text, "sha256:"))
 		return err_mend(err, "leave out \"sha256:\"");

@@ -43,6 +43,10 @@ enum schema_type {
 	SCHEMA_PACKAGE,		/* NAME or NAME=VERSION of Debian */
 	SCHEMA_MIRROR,		/* http://, https:// or file:/// */
 	SCHEMA_KERNEL,		/* auto, debian, host, or a path of the host that begins with / or . */
+	SCHEMA_SOURCE,		/* scratch, or a reference of an OCI image */
+	SCHEMA_PLATFORM,	/* linux/ARCHITECTURE[/VARIANT] */
+	SCHEMA_EXPOSED,		/* PORT[/PROTOCOL] */
+	SCHEMA_SIGNAL,
 	SCHEMA_TYPE_COUNT
 };
 

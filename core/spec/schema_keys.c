@@ -3,11 +3,11 @@
 #include "core/spec/schema.h"
 #include "core/spec.h"
 
-static const char *const source_words[] = { "scratch", NULL };
 static const char *const variant_words[] = { "essential", "apt", "minbase", "buildd", "important",
 					     "standard", NULL };
 static const char *const runner_words[] = { "container", "vm", NULL };
 static const char *const network_words[] = { "none", NULL };
+static const char *const step_network_words[] = { "none", "nat", NULL };
 static const char *const seccomp_words[] = { "default", "unconfined", NULL };
 static const char *const accel_words[] = { "auto", "kvm", "tcg", NULL };
 static const char *const snapshot_words[] = { "auto", "off", NULL };
@@ -20,6 +20,10 @@ const struct schema_key schema_keys[] = {
 	  .help = "Name of the image and of its instances." },
 	{ SCHEMA_TOP, "image", SCHEMA_NONE, SCHEMA_ONE, "image", .required = true,
 	  .help = "What is built." },
+	{ SCHEMA_TOP, "images", SCHEMA_NONE, SCHEMA_PAIRS, "image", .items_max = SPEC_IMAGES_MAX,
+	  .help = "Further images, by name, that this one or each other takes from." },
+	{ SCHEMA_TOP, "secrets", SCHEMA_NONE, SCHEMA_PAIRS, "secret", .items_max = 64,
+	  .help = "What run steps may be given without leaving it in the image, by name." },
 	{ SCHEMA_TOP, "on", SCHEMA_WORD, SCHEMA_ONE | SCHEMA_LIST, .words = runner_words,
 	  .fallback = "container",
 	  .help = "Runners that the spec is for; the first is what duet run takes." },
@@ -28,8 +32,12 @@ const struct schema_key schema_keys[] = {
 	{ SCHEMA_TOP, "$schema", SCHEMA_TEXT, SCHEMA_ONE,
 	  .help = "For editors; without meaning to duet." },
 
-	{ "image", "from", SCHEMA_WORD, SCHEMA_ONE, "from", .required = true,
-	  .words = source_words, .help = "What the image begins with; scratch is nothing." },
+	{ "image", "from", SCHEMA_SOURCE, SCHEMA_ONE, "from", .required = true, .expands = true,
+	  .help = "What the image begins with: a reference of an OCI image such as "
+		  "docker.io/library/alpine:3.20, or scratch, which is nothing." },
+	{ "image", "platform", SCHEMA_PLATFORM, SCHEMA_ONE, .expands = true,
+	  .fallback = "the host's",
+	  .help = "Which of an OCI image's platforms is taken, as linux/arm64." },
 	{ "image", "steps", SCHEMA_NONE, SCHEMA_LIST, "step", .items_max = SPEC_STEPS_MAX,
 	  .help = "What is put on top, one layer each, in order." },
 	{ "image", "config", SCHEMA_NONE, SCHEMA_ONE, "config",
@@ -53,6 +61,17 @@ const struct schema_key schema_keys[] = {
 	{ "from.directory", "directory", SCHEMA_HOST_PATH, SCHEMA_ONE, .required = true,
 	  .expands = true, .help = "A folder of the host that holds a root file system." },
 
+	{ "from.layout", "layout", SCHEMA_HOST_PATH, SCHEMA_ONE, .required = true, .expands = true,
+	  .help = "A folder of the host that is an OCI image layout." },
+	{ "from.layout", "tag", SCHEMA_TEXT, SCHEMA_ONE, .expands = true,
+	  .fallback = "the only one", .help = "Which of its images." },
+	{ "from.docker_archive", "docker_archive", SCHEMA_HOST_PATH, SCHEMA_ONE, .required = true,
+	  .expands = true, .help = "A tar as docker save and podman save write it." },
+	{ "from.docker_archive", "tag", SCHEMA_TEXT, SCHEMA_ONE, .expands = true,
+	  .fallback = "the only one", .help = "Which of its images." },
+	{ "from.image", "image", SCHEMA_NAME, SCHEMA_ONE, .required = true,
+	  .help = "Another image of the spec, an entry of `images`." },
+
 	{ "step.archive", "archive", SCHEMA_REFERENCE, SCHEMA_ONE, .required = true,
 	  .expands = true, .help = "A tar archive that is unpacked." },
 	{ "step.archive", "sha256", SCHEMA_SHA256, SCHEMA_ONE,
@@ -62,14 +81,48 @@ const struct schema_key schema_keys[] = {
 	{ "step.archive", "strip", SCHEMA_NUMBER, SCHEMA_ONE, .max = 64, .fallback = "0",
 	  .help = "Leading components taken off each name in the archive." },
 
-	{ "step.copy", "copy", SCHEMA_HOST_PATH, SCHEMA_ONE, .required = true, .expands = true,
-	  .help = "A file or folder beside the spec." },
+	{ "step.copy", "copy", SCHEMA_HOST_PATH, SCHEMA_ONE | SCHEMA_LIST, .required = true,
+	  .expands = true,
+	  .help = "Files and folders beside the spec; *, ?, [a-z] and ** are patterns. Of a folder "
+		  "what is in it is copied, but for what its .duetignore names." },
+	{ "step.copy", "from", SCHEMA_NAME, SCHEMA_ONE, .fallback = "the host",
+	  .help = "Another image of the spec to copy out of." },
 	{ "step.copy", "to", SCHEMA_INSIDE, SCHEMA_ONE, .required = true,
 	  .help = "Where it goes; with a / at the end a file keeps its name below it." },
 	{ "step.copy", "owner", SCHEMA_OWNER, SCHEMA_ONE, .fallback = "0:0",
 	  .help = "Owner inside, in numbers; without a group the same number is the group." },
 	{ "step.copy", "mode", SCHEMA_MODE, SCHEMA_ONE, .fallback = "as on the host",
 	  .help = "Mode of files; folders get x where there is r." },
+
+	{ "step.run", "run", SCHEMA_TEXT, SCHEMA_ONE | SCHEMA_LIST, .required = true,
+	  .help = "A command that is run in a container on the layers below; what it changes is the "
+		  "layer. A plain text goes to /bin/sh -c; duet puts no variables in." },
+	{ "step.run", "network", SCHEMA_WORD, SCHEMA_ONE, .words = step_network_words,
+	  .fallback = "none", .help = "nat gives the command a way out; the result then depends on "
+				      "what it fetches." },
+	{ "step.run", "environment", SCHEMA_TEXT, SCHEMA_LIST | SCHEMA_PAIRS, .expands = true,
+	  .help = "Added to the image's environment, for this step." },
+	{ "step.run", "user", SCHEMA_USER, SCHEMA_ONE, .fallback = "root",
+	  .help = "USER or USER:GROUP, as names of the image or as numbers." },
+	{ "step.run", "workdir", SCHEMA_INSIDE, SCHEMA_ONE, .fallback = "the image's",
+	  .help = "Working folder; made when it is missing." },
+	{ "step.run", "cache", SCHEMA_INSIDE, SCHEMA_LIST, .items_max = 32,
+	  .help = "Folders that are kept from build to build and are not in the layer." },
+	{ "step.run", "secrets", SCHEMA_NAME, SCHEMA_LIST, .items_max = 64,
+	  .help = "Names of `secrets`: files in /run/secrets while the command runs." },
+	{ "step.run", "mounts", SCHEMA_NONE, SCHEMA_LIST, "step_mount", .items_max = 32,
+	  .help = "Folders of other images of the spec, read-only while the command runs." },
+	{ "step_mount", "from", SCHEMA_NAME, SCHEMA_ONE, .required = true,
+	  .help = "Another image of the spec." },
+	{ "step_mount", "source", SCHEMA_INSIDE, SCHEMA_ONE, .fallback = "/",
+	  .help = "The folder or file of it." },
+	{ "step_mount", "to", SCHEMA_INSIDE, SCHEMA_ONE, .required = true,
+	  .help = "Where it appears." },
+
+	{ "secret.env", "env", SCHEMA_TEXT, SCHEMA_ONE, .required = true,
+	  .help = "The variable of duet's environment that holds it." },
+	{ "secret.file", "file", SCHEMA_HOST_PATH, SCHEMA_ONE, .required = true, .expands = true,
+	  .help = "The file of the host that holds it." },
 
 	{ "config", "environment", SCHEMA_TEXT, SCHEMA_LIST | SCHEMA_PAIRS, .expands = true,
 	  .help = "Environment: NAME: VALUE pairs, or a list of NAME=VALUE." },
@@ -83,6 +136,14 @@ const struct schema_key schema_keys[] = {
 	  .help = "What runs unless something else is said; a plain text goes to /bin/sh -c." },
 	{ "config", "labels", SCHEMA_TEXT, SCHEMA_LIST | SCHEMA_PAIRS,
 	  .help = "Labels: NAME: VALUE pairs, or a list of NAME=VALUE." },
+
+	{ "config", "volumes", SCHEMA_INSIDE, SCHEMA_LIST,
+	  .help = "Folders that stay writable where the root is read-only." },
+	{ "config", "exposed", SCHEMA_EXPOSED, SCHEMA_LIST,
+	  .help = "Ports that the image's service listens on, as 8080 or 53/udp; for readers of the "
+		  "image." },
+	{ "config", "stop_signal", SCHEMA_SIGNAL, SCHEMA_ONE, .fallback = "SIGTERM",
+	  .help = "The signal that asks the image's service to end." },
 
 	{ "target", "command", SCHEMA_TEXT, SCHEMA_ONE | SCHEMA_LIST,
 	  .fallback = "the image's", .help = "Replaces the image's command." },

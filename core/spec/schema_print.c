@@ -66,7 +66,9 @@ static void pairs_form(struct json_out *out, const struct schema_key *key)
 	json_out_text(out, "type", "object");
 	json_out_number(out, "maxProperties", key->items_max ? key->items_max : SCHEMA_ITEMS_MAX);
 	json_out_map(out, "additionalProperties");
-	scalar_members(out, key);
+	json_out_list(out, "anyOf");
+	item_forms(out, key);
+	json_out_end(out);
 	json_out_end(out);
 	json_out_end(out);
 }

@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "core/parse.h"
 #include "core/path.h"
+#include "core/ref.h"
 #include "core/spec/schema.h"
 
 #define USER_NAME_MAX 64	/* bytes */
@@ -141,6 +142,41 @@ static bool check_kernel(const char *text)
 	       text[0] == '/' || !strncmp(text, "./", 2) || !strncmp(text, "../", 3);
 }
 
+static bool check_source(const char *text)
+{
+	return !ref_refusal(text);
+}
+
+static bool check_platform(const char *text)
+{
+	size_t length = strspn(text, LOWER DIGITS "/");
+
+	return !strncmp(text, "linux/", 6) && strlen(text) <= 64 && !text[length] &&
+	       !strstr(text, "//") && text[length - 1] != '/';
+}
+
+static bool check_exposed(const char *text)
+{
+	const char *protocol = strchr(text, '/');
+	_cleanup_free_ char *port = xstrndup(text, protocol ? (size_t)(protocol - text) : SIZE_MAX);
+	uint32_t number;
+
+	return parse_u32_max(port, 65535, &number) && number > 0 &&
+	       (!protocol || !strcmp(protocol, "/tcp") || !strcmp(protocol, "/udp") ||
+		!strcmp(protocol, "/sctp"));
+}
+
+/* As image configs have it: a name with SIG, or a number. */
+static bool check_signal(const char *text)
+{
+	uint32_t number;
+
+	if (parse_u32_max(text, 64, &number))
+		return number > 0;
+	return !strncmp(text, "SIG", 3) && strlen(text) <= 16 && text[3] &&
+	       text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "+-")] == '\0';
+}
+
 static const struct schema_value values[SCHEMA_TYPE_COUNT] = {
 	[SCHEMA_NONE] = { "nothing", NULL, NULL, "{\"not\": {}}" },
 	[SCHEMA_TEXT] = { "text", NULL, NULL,
@@ -212,6 +248,20 @@ static const struct schema_value values[SCHEMA_TYPE_COUNT] = {
 			    "a path begins with / or ./",
 			    "{\"type\": \"string\","
 			    " \"pattern\": \"^(auto|debian|host|[.]{0,2}/.*)$\"}" },
+	[SCHEMA_SOURCE] = { "scratch or a reference such as docker.io/library/alpine:3.20",
+			    check_source,
+			    "a reference is NAME or HOST/NAME, with :TAG or @sha256:HEX behind it; for a "
+			    "file or folder write {archive: ...}, {directory: ...} or {layout: ...}",
+			    "{\"type\": \"string\", \"minLength\": 1}" },
+	[SCHEMA_PLATFORM] = { "a platform such as linux/arm64", check_platform,
+			      "write linux/ and Go's name of the architecture: amd64, arm64, arm/v7",
+			      "{\"type\": \"string\", \"pattern\": \"^(linux/|.*[$][{])\"}" },
+	[SCHEMA_EXPOSED] = { "a port such as 8080 or 53/udp", check_exposed,
+			     "a number from 1 to 65535, with /tcp, /udp or /sctp behind it",
+			     "{\"type\": [\"string\", \"integer\"],"
+			     " \"pattern\": \"^[0-9]{1,5}(/(tcp|udp|sctp))?$\"}" },
+	[SCHEMA_SIGNAL] = { "a signal such as SIGTERM", check_signal, "signal(7) lists them",
+			    "{\"type\": [\"string\", \"integer\"]}" },
 };
 
 const struct schema_value *schema_value(enum schema_type type)

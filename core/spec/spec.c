@@ -19,26 +19,6 @@
 
 static const struct yaml_limits limits = { SPEC_FILE_MAX, SPEC_DEPTH_MAX, SPEC_NODES_MAX };
 
-static void source_done(struct source *source)
-{
-	free(source->url);
-	free(source->path);
-	free(source->suite);
-	free(source->variant);
-	strv_done(&source->packages);
-	free(source->mirror);
-	free(source->keyring);
-	*source = (struct source){ 0 };
-}
-
-static void step_done(struct step *step)
-{
-	free(step->url);
-	free(step->path);
-	free(step->to);
-	*step = (struct step){ 0 };
-}
-
 static void target_done(struct target *target)
 {
 	process_done(&target->process);
@@ -55,135 +35,18 @@ void spec_done(struct spec *spec)
 	free(spec->file);
 	free(spec->dir);
 	free(spec->name);
-	source_done(&spec->from);
-	for (size_t i = 0; i < spec->step_count; i++)
-		step_done(&spec->steps[i]);
-	free(spec->steps);
-	process_done(&spec->config);
+	image_spec_done(&spec->image);
+	for (size_t i = 0; i < spec->stage_count; i++)
+		image_spec_done(&spec->stages[i]);
+	free(spec->stages);
+	for (size_t i = 0; i < spec->secret_count; i++) {
+		free(spec->secrets[i].name);
+		free(spec->secrets[i].env);
+		free(spec->secrets[i].path);
+	}
+	free(spec->secrets);
 	target_done(&spec->target);
 	*spec = (struct spec){ 0 };
-}
-
-/* The key sha256 of a map, checked before. */
-static void read_sha256(const struct yaml_node *map, bool *ret_has, struct digest *ret)
-{
-	const struct yaml_node *sha256 = yaml_get(map, "sha256");
-
-	*ret_has = sha256 && digest_parse_hex(sha256->text, ret);
-}
-
-static int read_path(struct spec_reader *r, const struct yaml_node *map, const char *object,
-		     const char *name, char **ret)
-{
-	_cleanup_free_ char *text = NULL;
-
-	if (spec_text(r, map, object, name, &text) < 0)
-		return -1;
-	return spec_host_path(r, schema_find(object, name), yaml_get(map, name), text, ret);
-}
-
-static int read_debian(struct spec_reader *r, const struct yaml_node *map, struct source *ret)
-{
-	const struct yaml_node *packages = yaml_get(map, "packages");
-	const struct yaml_node *variant = yaml_get(map, "variant");
-
-	ret->kind = SOURCE_DEBIAN;
-	ret->suite = xstrdup(yaml_get(map, "debian")->text);
-	ret->variant = xstrdup(variant ? variant->text : "minbase");
-	for (size_t i = 0; packages && i < packages->count; i++)
-		strv_add(&ret->packages, packages->items[i].text);
-	if (spec_text(r, map, "from.debian", "mirror", &ret->mirror) < 0)
-		return -1;
-	return yaml_get(map, "keyring") ? read_path(r, map, "from.debian", "keyring", &ret->keyring)
-					: 0;
-}
-
-static int read_source(struct spec_reader *r, const struct yaml_node *from, struct source *ret)
-{
-	ret->place = from->place;
-	if (from->kind == YAML_TEXT) {
-		ret->kind = SOURCE_SCRATCH;
-		return 0;
-	}
-	if (yaml_get(from, "directory")) {
-		ret->kind = SOURCE_DIRECTORY;
-		return read_path(r, from, "from.directory", "directory", &ret->path);
-	}
-	if (yaml_get(from, "debian"))
-		return read_debian(r, from, ret);
-	ret->kind = SOURCE_ARCHIVE;
-	read_sha256(from, &ret->has_sha256, &ret->sha256);
-	return spec_reference(r, from, "from.archive", &ret->url, &ret->path);
-}
-
-static int read_archive_step(struct spec_reader *r, const struct yaml_node *map, struct step *ret)
-{
-	const struct yaml_node *to = yaml_get(map, "to"), *strip = yaml_get(map, "strip");
-
-	ret->kind = STEP_ARCHIVE;
-	ret->to = spec_inside(to ? to->text : "/");
-	if (strip)
-		parse_u32_max(strip->text, UINT32_MAX, &ret->strip);
-	read_sha256(map, &ret->has_sha256, &ret->sha256);
-	return spec_reference(r, map, "step.archive", &ret->url, &ret->path);
-}
-
-/* "UID[:GID]", checked before. */
-static void read_owner(const char *text, struct step *ret)
-{
-	_cleanup_free_ char *uid = xstrndup(text, strcspn(text, ":"));
-	const char *colon = strchr(text, ':');
-
-	parse_id(uid, &ret->owner_uid);
-	parse_id(colon ? colon + 1 : uid, &ret->owner_gid);
-}
-
-static int read_copy_step(struct spec_reader *r, const struct yaml_node *map, struct step *ret)
-{
-	const char *to = yaml_get(map, "to")->text;
-	const struct yaml_node *owner = yaml_get(map, "owner"), *mode = yaml_get(map, "mode");
-	_cleanup_free_ char *clean = spec_inside(to);
-
-	ret->kind = STEP_COPY;
-	ret->to = str_has_suffix(to, "/") && strcmp(clean, "/") ? xasprintf("%s/", clean)
-								: TAKE_PTR(clean);
-	if (owner)
-		read_owner(owner->text, ret);
-	if (mode)
-		ret->has_mode = parse_mode(mode->text, &ret->mode);
-	return read_path(r, map, "step.copy", "copy", &ret->path);
-}
-
-static int read_steps(struct spec_reader *r, const struct yaml_node *list, struct spec *ret)
-{
-	ret->steps = xcalloc(list->count, sizeof(*ret->steps));
-	for (size_t i = 0; i < list->count; i++) {
-		const struct yaml_node *map = &list->items[i];
-		struct step *step = &ret->steps[ret->step_count++];
-		int result;
-
-		step->place = map->place;
-		result = yaml_get(map, "archive") ? read_archive_step(r, map, step)
-						  : read_copy_step(r, map, step);
-		if (result < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int read_image(struct spec_reader *r, const struct yaml_node *map, struct spec *ret)
-{
-	const struct yaml_node *steps = yaml_get(map, "steps"), *config = yaml_get(map, "config");
-
-	if (read_source(r, yaml_get(map, "from"), &ret->from) < 0)
-		return -1;
-	if (steps && read_steps(r, steps, ret) < 0)
-		return -1;
-	if (!config)
-		return 0;
-	if (spec_read_process(r, config, "config", &ret->config) < 0)
-		return -1;
-	return spec_pairs(r, config, "config", "labels", &ret->config.labels);
 }
 
 static int add_runner(struct spec_reader *r, const struct yaml_node *word, struct spec *ret)
@@ -248,7 +111,8 @@ int spec_parse(struct spec *ret, const char *file, const char *dir, const char *
 		return -1;
 	target = yaml_get(&root, "target");
 	if (read_name(&r, &root, &spec) < 0 ||
-	    read_image(&r, yaml_get(&root, "image"), &spec) < 0 ||
+	    spec_read_images(&r, &root, &spec) < 0 ||
+	    spec_read_secrets(&r, yaml_get(&root, "secrets"), &spec) < 0 ||
 	    read_on(&r, yaml_get(&root, "on"), &spec) < 0)
 		return -1;
 	if (target && spec_read_target(&r, target, &spec.target) < 0)

@@ -37,6 +37,8 @@ int spec_pairs(struct spec_reader *r, const struct yaml_node *map, const char *o
 	       const char *name, struct strv *ret);
 /* The lines of the files of target.env_file into `ret`. */
 int spec_env_files(struct spec_reader *r, const struct yaml_node *target, struct strv *ret);
+/* The key sha256 of a map, checked before. */
+void spec_sha256(const struct yaml_node *map, bool *ret_has, struct digest *ret);
 /* A list as it is; a text as /bin/sh -c TEXT. */
 void spec_argv(const struct yaml_node *node, struct strv *ret);
 bool spec_is_true(const struct yaml_node *node);
@@ -45,6 +47,11 @@ bool spec_is_true(const struct yaml_node *node);
 extern const struct job_vm spec_machine_default;
 
 /* The parts of the file. */
+void image_spec_done(struct image_spec *image);
+/* `image` and `images`: who takes from whom is looked up, circles are refused. Wants ret->name. */
+int spec_read_images(struct spec_reader *r, const struct yaml_node *root, struct spec *ret);
+/* `secrets`; every step's secrets have to be among them. */
+int spec_read_secrets(struct spec_reader *r, const struct yaml_node *map, struct spec *ret);
 int spec_read_target(struct spec_reader *r, const struct yaml_node *map, struct target *ret);
 int spec_read_mounts(struct spec_reader *r, const struct yaml_node *list, struct target *ret);
 int spec_read_process(struct spec_reader *r, const struct yaml_node *map, const char *object,

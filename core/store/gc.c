@@ -250,6 +250,20 @@ static int visit_state(void *data, int dir, const char *name)
 	return drop_item(gc, dir, name, STORE_STATE);
 }
 
+static int visit_partial(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (!gc->all && !is_unused(dir, name))
+		return 0;
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return 0; /* being fetched */
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		return store_fail(gc->err, errno, "remove partial blob %s", name);
+	return 0;
+}
+
 static int visit_map(void *data, int dir, const char *name)
 {
 	struct gc *gc = data;
@@ -269,7 +283,7 @@ static int mark_and_move(struct gc *gc)
 		{ "images", visit_image }, { "pins", visit_pin }, /* these two mark */
 		{ "steps", visit_step }, { "stat", visit_stat }, { "blobs/sha256", visit_shard },
 		{ "trees", visit_map }, { "erofs", visit_erofs }, { "kernels", visit_kernel },
-		{ "states", visit_state },
+		{ "states", visit_state }, { "partial", visit_partial },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {

@@ -5,6 +5,7 @@
  *	file.c	  unnamed files, links, syncs	record.c small sealed texts, steps
  *	blob.c	  image.c  stat.c  tree.c	list.c	 what a tree holds, entry by entry
  *	item.c	  EROFS files, kernels, states	pin.c	 which kernel a question gave
+ *	partial.c what came of a blob
  *	gc.c	  check.c  sweep.c		what gc and check share
  */
 #ifndef DUET_CORE_STORE_INTERNAL_H

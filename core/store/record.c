@@ -224,6 +224,19 @@ void record_done(struct record *record)
 	*record = (struct record){ 0 };
 }
 
+/* The date of a step's layer, where it has one. */
+static bool take_time(struct record *record, struct store_layer *ret)
+{
+	uint64_t time_s;
+
+	if (record_at_end(record))
+		return true;
+	if (!record_take_u64(record, "time", &time_s) || time_s > INT64_MAX)
+		return false;
+	ret->time_s = (int64_t)time_s;
+	return record_at_end(record);
+}
+
 int store_step_read(struct store *store, const char *hex, struct store_layer *ret, bool *ret_torn,
 		    struct err *err)
 {
@@ -236,7 +249,7 @@ int store_step_read(struct store *store, const char *hex, struct store_layer *re
 			    ret_torn, err);
 	if (found <= 0)
 		return found;
-	if (record_take_layer(&record, ret) && record_at_end(&record))
+	if (record_take_layer(&record, ret) && take_time(&record, ret))
 		return 1;
 	if (ret_torn)
 		*ret_torn = true;
@@ -264,6 +277,8 @@ int store_step_set(struct store *store, const struct digest *key, const struct s
 	digest_hex(key, hex);
 	record_begin(&text, "step", hex);
 	record_layer(&text, layer);
+	if (layer->time_s > 0)
+		record_u64(&text, "time", (uint64_t)layer->time_s);
 	record_end(&text);
 	if (store_file_put(store, dir, hex, &text, STORE_PUT_REPLACE, err) < 0)
 		return err_wrap(err, "record step %.12s", hex);

@@ -6,6 +6,7 @@
 #include "core/spec.h"
 #include "core/str.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/core/fake_plans.h"
 
 static const char *lookup(const char *name)
 {
@@ -39,24 +40,18 @@ static void check_err(struct err *err, int result)
 /* The plan as JSON; NULL when there is none. Owned. */
 static char *plan_of(const struct spec *spec)
 {
-	struct digest digests[1 + SPEC_STEPS_MAX] = { 0 };
-	struct plan_inputs inputs = { digests, 1 + spec->step_count };
-	_cleanup_(plan_done) struct plan plan = { 0 };
+	_cleanup_(plans_done) struct plans plans = { 0 };
 	_cleanup_free_ char *text = NULL;
 	struct err err = { 0 };
 	int result;
 
-	FUZZ_CHECK(spec->step_count <= SPEC_STEPS_MAX);
-	for (size_t i = 0; i < inputs.count; i++)
-		digest_of(&i, sizeof(i), &digests[i]);
-	if (spec->from.has_sha256)
-		digests[0] = (struct digest){ 0 };
-	result = plan_make(&plan, spec, &inputs, &err);
+	FUZZ_CHECK(spec->image.step_count <= SPEC_STEPS_MAX);
+	result = fake_plans(spec, &plans, &err);
 	check_err(&err, result);
 	if (result < 0)
 		return NULL;
-	text = plan_text(&plan, spec);
-	return plan_json(&plan, spec);
+	text = plan_text(&plans, spec);
+	return plan_json(&plans, spec);
 }
 
 static char *plan_of_text(const uint8_t *data, size_t size)

@@ -42,7 +42,7 @@ static void made_done(struct made *made)
 static void make(struct made *ret, const char *text, const char *file, const char *dir, int changed)
 {
 	struct digest digests[STEPS] = { 0 };
-	struct plan_inputs inputs = { digests, STEPS };
+	struct plan_inputs inputs = { .digests = digests, .count = STEPS };
 	_cleanup_(err_done) struct err err = { 0 };
 
 	for (int i = 0; i < STEPS; i++) {
@@ -53,7 +53,7 @@ static void make(struct made *ret, const char *text, const char *file, const cha
 	digests[1] = (struct digest){ 0 };	/* the spec says it */
 	ck_assert_msg(spec_parse(&ret->spec, file, dir, text, strlen(text), NULL, &err) == 0, "%s",
 		      err.msg);
-	ck_assert_msg(plan_make(&ret->plan, &ret->spec, &inputs, &err) == 0, "%s", err.msg);
+	ck_assert_msg(plan_make(&ret->plan, &ret->spec, &ret->spec.image, &inputs, NULL, &err) == 0, "%s", err.msg);
 	ck_assert_uint_eq(ret->plan.step_count, STEPS);
 }
 
@@ -201,8 +201,8 @@ START_TEST(test_order)
 	swapped[2] = digests[1];
 	ck_assert_int_eq(spec_parse(&a.spec, "f", "/p", one, strlen(one), NULL, &err), 0);
 	ck_assert_int_eq(spec_parse(&b.spec, "f", "/p", two, strlen(two), NULL, &err), 0);
-	ck_assert_int_eq(plan_make(&a.plan, &a.spec, &(struct plan_inputs){ digests, 3 }, &err), 0);
-	ck_assert_int_eq(plan_make(&b.plan, &b.spec, &(struct plan_inputs){ swapped, 3 }, &err), 0);
+	ck_assert_int_eq(plan_make(&a.plan, &a.spec, &a.spec.image, &(struct plan_inputs){ digests, 3 , NULL, NULL }, NULL, &err), 0);
+	ck_assert_int_eq(plan_make(&b.plan, &b.spec, &b.spec.image, &(struct plan_inputs){ swapped, 3 , NULL, NULL }, NULL, &err), 0);
 	ck_assert_uint_eq(a.plan.step_count, 2);
 	ck_assert(digest_equal(&a.plan.steps[0].own_key, &b.plan.steps[1].own_key));
 	ck_assert(digest_equal(&a.plan.steps[1].own_key, &b.plan.steps[0].own_key));
@@ -220,13 +220,13 @@ START_TEST(test_refused)
 
 	ck_assert_int_eq(spec_parse(&spec, "f", "/p", base, strlen(base), NULL, &err), 0);
 	/* too few; one that nobody looked up; one that is not what the spec says */
-	ck_assert_int_eq(plan_make(&plan, &spec, &(struct plan_inputs){ digests, 2 }, &err), -1);
-	ck_assert_int_eq(plan_make(&plan, &spec, &(struct plan_inputs){ digests, STEPS }, &err), -1);
+	ck_assert_int_eq(plan_make(&plan, &spec, &spec.image, &(struct plan_inputs){ digests, 2, NULL, NULL }, NULL, &err), -1);
+	ck_assert_int_eq(plan_make(&plan, &spec, &spec.image, &(struct plan_inputs){ digests, STEPS, NULL, NULL }, NULL, &err), -1);
 	ck_assert_int_eq(err.code, ERR_SPEC_MISSING);
 	ck_assert_str_eq(err.place, "f:4:9");
 	for (int i = 0; i < STEPS; i++)
 		digest_of("x", 1, &digests[i]);
-	ck_assert_int_eq(plan_make(&plan, &spec, &(struct plan_inputs){ digests, STEPS }, &err), -1);
+	ck_assert_int_eq(plan_make(&plan, &spec, &spec.image, &(struct plan_inputs){ digests, STEPS, NULL, NULL }, NULL, &err), -1);
 	ck_assert_int_eq(err.code, ERR_FETCH_DIGEST);
 	ck_assert_str_eq(err.place, "f:6:5");
 	ck_assert_ptr_null(plan.steps);
@@ -247,9 +247,9 @@ START_TEST(test_text)
 
 	ck_assert_int_eq(spec_parse(&made.spec, "f", "/p", text, strlen(text), NULL, &err), -1);
 	ck_assert_int_eq(spec_parse(&made.spec, "f", "/p", good, strlen(good), NULL, &err), 0);
-	ck_assert_int_eq(plan_make(&made.plan, &made.spec, &(struct plan_inputs){ &digest, 1 }, &err),
+	ck_assert_int_eq(plan_make(&made.plan, &made.spec, &made.spec.image, &(struct plan_inputs){ &digest, 1 , NULL, NULL }, NULL, &err),
 			 0);
-	shown = plan_text(&made.plan, &made.spec);
+	shown = plan_text(&(struct plans){ .image = made.plan }, &made.spec);
 	ck_assert(str_has_prefix(shown, "plan of web\n    1  "));
 	ck_assert_ptr_nonnull(strstr(shown, "  directory a\\x1bb\n"));
 	ck_assert_ptr_nonnull(strstr(shown, "\non     container vm\n"));

@@ -133,7 +133,7 @@ START_TEST(test_unknown)
 {
 	unknown("taget", "did you mean \"target\"?");
 	unknown("NAME", "did you mean \"name\"?");
-	unknown("elephant", "known here: duet, name, image, on, target, $schema");
+	unknown("elephant", "known here: duet, name, image, images, secrets, on, target, $schema");
 	unknown("services", "it has no meaning yet; begin keys of your own with x-");
 }
 END_TEST

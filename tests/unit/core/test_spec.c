@@ -49,8 +49,8 @@ START_TEST(test_defaults)
 
 	load(&spec, "duet: 1\nimage: {from: scratch}\n");
 	ck_assert_str_eq(spec.name, "dir");
-	ck_assert_int_eq(spec.from.kind, SOURCE_SCRATCH);
-	ck_assert_uint_eq(spec.step_count, 0);
+	ck_assert_int_eq(spec.image.from.kind, SOURCE_SCRATCH);
+	ck_assert_uint_eq(spec.image.step_count, 0);
 	ck_assert_uint_eq(spec.on_count, 1);
 	ck_assert_int_eq(spec.on[0], SPEC_RUNNER_CONTAINER);
 	ck_assert_int_eq(spec.target.network, NETWORK_NONE);
@@ -107,10 +107,10 @@ START_TEST(test_sources)
 		_cleanup_(spec_done) struct spec spec = { 0 };
 
 		load(&spec, text);
-		ck_assert_pstr_eq(spec.from.url, cases[i].url);
-		ck_assert_pstr_eq(spec.from.path, cases[i].path);
-		ck_assert_int_eq(spec.from.has_sha256, cases[i].url != NULL);
-		ck_assert_uint_eq(spec.from.place.line, 2);
+		ck_assert_pstr_eq(spec.image.from.url, cases[i].url);
+		ck_assert_pstr_eq(spec.image.from.path, cases[i].path);
+		ck_assert_int_eq(spec.image.from.has_sha256, cases[i].url != NULL);
+		ck_assert_uint_eq(spec.image.from.place.line, 2);
 	}
 }
 END_TEST
@@ -124,23 +124,23 @@ START_TEST(test_steps)
 		    "  - {archive: b.tar}\n"
 		    "  - {copy: ./site, to: /srv/./www/, owner: 33:34, mode: 0640}\n"
 		    "  - {copy: f, to: /, owner: 7}\n");
-	ck_assert_uint_eq(spec.step_count, 4);
-	ck_assert_int_eq(spec.steps[0].kind, STEP_ARCHIVE);
-	ck_assert_str_eq(spec.steps[0].to, "/opt/x");
-	ck_assert_uint_eq(spec.steps[0].strip, 64);
-	ck_assert_str_eq(spec.steps[1].to, "/");
-	ck_assert_int_eq(spec.steps[2].kind, STEP_COPY);
-	ck_assert_str_eq(spec.steps[2].path, "/p/dir/site");
-	ck_assert_str_eq(spec.steps[2].to, "/srv/www/");
-	ck_assert_uint_eq(spec.steps[2].owner_uid, 33);
-	ck_assert_uint_eq(spec.steps[2].owner_gid, 34);
-	ck_assert(spec.steps[2].has_mode);
-	ck_assert_uint_eq(spec.steps[2].mode, 0640);
-	ck_assert_str_eq(spec.steps[3].to, "/");
-	ck_assert_uint_eq(spec.steps[3].owner_uid, 7);
-	ck_assert_uint_eq(spec.steps[3].owner_gid, 7);
-	ck_assert(!spec.steps[3].has_mode);
-	ck_assert_uint_eq(spec.steps[3].place.line, 8);
+	ck_assert_uint_eq(spec.image.step_count, 4);
+	ck_assert_int_eq(spec.image.steps[0].kind, STEP_ARCHIVE);
+	ck_assert_str_eq(spec.image.steps[0].to, "/opt/x");
+	ck_assert_uint_eq(spec.image.steps[0].strip, 64);
+	ck_assert_str_eq(spec.image.steps[1].to, "/");
+	ck_assert_int_eq(spec.image.steps[2].kind, STEP_COPY);
+	ck_assert_str_eq(spec.image.steps[2].patterns.items[0], "/p/dir/site");
+	ck_assert_str_eq(spec.image.steps[2].to, "/srv/www/");
+	ck_assert_uint_eq(spec.image.steps[2].owner_uid, 33);
+	ck_assert_uint_eq(spec.image.steps[2].owner_gid, 34);
+	ck_assert(spec.image.steps[2].has_mode);
+	ck_assert_uint_eq(spec.image.steps[2].mode, 0640);
+	ck_assert_str_eq(spec.image.steps[3].to, "/");
+	ck_assert_uint_eq(spec.image.steps[3].owner_uid, 7);
+	ck_assert_uint_eq(spec.image.steps[3].owner_gid, 7);
+	ck_assert(!spec.image.steps[3].has_mode);
+	ck_assert_uint_eq(spec.image.steps[3].place.line, 8);
 }
 END_TEST
 
@@ -246,8 +246,8 @@ START_TEST(test_load)
 	put("sub/x.yaml", "duet: 1\nimage: {from: {directory: r}}\n");
 	ck_assert_int_eq(spec_load(&other, "./sub/x.yaml", lookup, &err), 0);
 	ck_assert_str_eq(other.name, "sub");
-	ck_assert(str_has_suffix(other.from.path, "/sub/r"));
-	ck_assert(other.from.path[0] == '/' && !strstr(other.from.path, "./"));
+	ck_assert(str_has_suffix(other.image.from.path, "/sub/r"));
+	ck_assert(other.image.from.path[0] == '/' && !strstr(other.image.from.path, "./"));
 }
 END_TEST
 

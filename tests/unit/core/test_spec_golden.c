@@ -18,6 +18,7 @@
 #include "core/plan.h"
 #include "core/spec.h"
 #include "core/str.h"
+#include "tests/unit/core/fake_plans.h"
 
 #define BAD_LEAST 60		/* refusals that must be there, lest the folder was not found */
 #define GOOD_LEAST 5
@@ -69,21 +70,11 @@ static char *printed(const struct err *err)
 
 static char *plan_of(const struct spec *spec)
 {
-	struct digest digests[1 + SPEC_STEPS_MAX] = { 0 };
-	struct plan_inputs inputs = { digests, 1 + spec->step_count };
-	_cleanup_(plan_done) struct plan plan = { 0 };
+	_cleanup_(plans_done) struct plans plans = { 0 };
 	struct err err = { 0 };
 
-	for (size_t i = 0; i < inputs.count; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "input %zu", i);
-		digest_of(name, strlen(name), &digests[i]);
-	}
-	if (spec->from.has_sha256)
-		digests[0] = (struct digest){ 0 };
-	ck_assert_msg(plan_make(&plan, spec, &inputs, &err) == 0, "%s", err.msg);
-	return plan_json(&plan, spec);
+	ck_assert_msg(fake_plans(spec, &plans, &err) == 0, "%s", err.msg);
+	return plan_json(&plans, spec);
 }
 
 /* NAME.yaml -> what it gives, and the file that holds what it should give. */

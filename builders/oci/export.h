@@ -1,0 +1,46 @@
+/* Images out of the store into files that others read. */
+#ifndef DUET_BUILDERS_OCI_EXPORT_H
+#define DUET_BUILDERS_OCI_EXPORT_H
+
+#include "builders/oci/image.h"
+#include "core/store.h"
+
+enum export_format {
+	/* one tar that is an OCI layout and a docker-archive; both names mean the same */
+	EXPORT_OCI,
+	EXPORT_DOCKER_ARCHIVE,
+	EXPORT_TAR,	/* the merged root, whiteouts applied, owners as in the image */
+	EXPORT_EROFS,	/* the same as one EROFS file */
+	EXPORT_FORMATS
+};
+
+/* Everything is borrowed. */
+struct oci_export {
+	enum export_format format;
+	const char *file;		/* where it goes; what is there is replaced, at the end */
+	const char *config;		/* the OCI config (JSON) */
+	const struct oci_layer *layers;	/* lowest first; their blobs are in the store */
+	size_t layer_count;
+	/* for EXPORT_TAR and EXPORT_EROFS: the layers' EROFS files, lowest first */
+	const int *disks;
+	size_t disk_count;
+	const char *reference;		/* "HOST/REPOSITORY:TAG"; NULL: none */
+	int64_t created_s;		/* the time of what duet adds; -1: not said, the tar has 0 */
+	const char *base_name;		/* see struct oci_written */
+	const struct digest *base_digest;
+};
+
+/* "oci", "docker-archive", "tar", "erofs"; ended by NULL. */
+extern const char *const oci_export_formats[EXPORT_FORMATS + 1];
+
+/*
+ * Writes the file beside its name, syncs, renames: it is whole or not there. The same image gives the
+ * same bytes. ERR_STORE for a blob that the store does not have.
+ */
+int export_oci(struct store *store, const struct oci_export *args, struct err *err);
+
+/* export_root.c: EXPORT_TAR and EXPORT_EROFS into an open file. */
+struct tarfile;
+int export_root(struct tarfile *file, const struct oci_export *args, struct err *err);
+
+#endif
