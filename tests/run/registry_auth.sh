@@ -42,6 +42,7 @@ else
 	set --
 fi
 mkdir "$W/cases"
+export DUET_LIBEXEC=$W/bin
 cp "$W"/*.crt "$W"/*.key "$W/cases"
 PYTHONDONTWRITEBYTECODE=1 "$@" timeout 200 /usr/bin/python3 "$SRC/tests/run/registry_cases.py" \
 	"$probe" "$W/cases" ${REGISTRY_CASES:+"$REGISTRY_CASES"} >"$W/out" 2>"$W/err" || cat "$W/err"
