@@ -22,7 +22,7 @@ struct session {
 	bool push;
 	char *user_agent;	/* owned; NULL: the package's */
 	const char *ca_file;	/* NULL: the system's */
-	uint32_t stall_s;	/* 0: FETCH_STALL_S */
+	uint32_t stall_s;	/* for tests; 0: as long as it takes */
 	struct auth auth;
 	pthread_mutex_t lock;	/* of what follows */
 	struct transport *idle[WORKER_OPEN_MAX];	/* owned; with their connections */
