@@ -38,10 +38,11 @@ struct build {
 	bool explain_cache;		/* says for each step why it is made, or found where */
 	/*
 	 * Runs a run step's command in a container on the layers below (their trees, in use); what it
-	 * changes is in upper's folder "upper" afterwards. cmd hands in the container runner's.
+	 * changes is in upper's folder "upper" afterwards, and *ret_tail (owned) has the last lines that
+	 * it printed. cmd hands in the container runner's (runners/step.h).
 	 */
 	int (*run_step)(struct store *store, const struct rootfs *below, const struct job *job,
-			struct store_tmp *upper, int *ret_code, struct err *err);
+			struct store_tmp *upper, char **ret_tail, int *ret_code, struct err *err);
 	/* builders.c's own: what other images take from is built when it is needed */
 	struct rootfs **stages;		/* owned, each; by index of spec->stages; NULL: not yet */
 };
@@ -102,6 +103,14 @@ bool builder_kernel_look(struct store *store, char **ret_text, const char **ret_
  * run.c: what run steps run under, for their keys: the filter, the capabilities, the id mode. Owned.
  */
 char *builder_run_rules(struct store *store);
+/* The plan whose step this is. */
+const struct plan *builder_plan_of(const struct build *build, const struct plan_step *step);
+/*
+ * The latest time that a run step's files may have: the date of the layers below and of the plan's base,
+ * not before LAYER_TIME.
+ */
+int64_t builder_run_time(const struct build *build, const struct plan_step *step,
+			 const struct stack *below);
 
 /* pack.c: runs a pack request whose result becomes a blob of the store, and opens that. */
 struct worker_request;

@@ -116,6 +116,19 @@ static int open_kept(struct store *store, const struct store_layer *layer, struc
 	return 1;
 }
 
+/* The blob of a layer whose tree a run step needs (stack.h). */
+static int reopen(void *data, size_t number, struct build_blob *ret, struct err *err)
+{
+	struct making *making = data;
+	const struct plan_step *step = &making->plan->steps[number];
+	int found = open_kept(making->build->store, &making->stack->layers[number], ret, err);
+
+	if (found != 0)
+		return found < 0 ? -1 : 0;
+	return builder_of(step->source, step->step)->open(making->build, step, making->stack, ret,
+							  err);
+}
+
 /* A step's layer: what the store has of it (`known`), and the rest made from its blob. */
 static int build_step(struct making *making, const struct plan_step *step, const struct digest *key,
 		      bool known, struct store_layer *layer, struct stack_forms *forms,
@@ -150,7 +163,8 @@ static void layer_key(const struct making *making, const struct plan_step *step,
 	const struct stack *stack = making->stack;
 
 	if (step->step && step->step->kind == STEP_RUN)
-		plan_run_key(step, stack->count ? &stack->chains[stack->count - 1] : NULL, ret);
+		plan_run_key(step, stack->count ? &stack->chains[stack->count - 1] : NULL,
+			     builder_run_time(making->build, step, stack), ret);
 	else
 		*ret = step->own_key;
 }
@@ -298,6 +312,8 @@ static int build_image(struct build *build, const struct plan *plan, char *name,
 
 	rootfs_init(ret);
 	stack_init(stack, build->store, forms);
+	stack->reopen = reopen;
+	stack->reopen_data = &making;
 	result = open_built(&making, &ret->image_id, err);
 	if (result == 0) {
 		stack_done(stack);

@@ -17,7 +17,7 @@ int builder_pack(struct store *store, struct worker_request *request, int input,
 		return -1;
 	fds[0] = out;
 	fds[1] = input;
-	if (worker_run(NULL, request, fds, ARRAY_SIZE(fds), what, &reply, err) < 0)
+	if (worker_run(&store->map, request, fds, ARRAY_SIZE(fds), what, &reply, err) < 0)
 		return -1;
 	if (store_blob_publish(store, out, &reply.blob, err) < 0)
 		return -1;

@@ -202,6 +202,42 @@ int stack_make(struct stack *stack, struct build_blob *blob, const char *what,
 							  "open a layer just unpacked");
 }
 
+static int need_tree(struct stack *stack, size_t number, struct err *err)
+{
+	struct store_layer layer = stack->layers[number];
+	struct build_blob blob = { .fd = -1 };
+	int result;
+
+	if (stack_open(stack, &layer, &stack->forms[number], err) < 0)
+		return -1;
+	if (stack->forms[number].tree >= 0)
+		return 0;
+	if (stack->reopen(stack->reopen_data, number, &blob, err) < 0)
+		return -1;
+	result = stack_make(stack, &blob, "layer", &layer, &stack->forms[number], err);
+	close(blob.fd);
+	if (result == 0 && !digest_equal(&layer.diff_id, &stack->layers[number].diff_id))
+		return err_set(err, ERR_STORE, "make a layer again: it came out differently");
+	return result;
+}
+
+int stack_need_trees(struct stack *stack, struct err *err)
+{
+	size_t count = stack->count;
+	unsigned int wanted = stack->wanted;
+	int result = 0;
+
+	stack->wanted = ROOTFS_TREES;
+	for (size_t i = 0; result == 0 && i < count; i++) {
+		stack->count = i;
+		if (stack->forms[i].tree < 0)
+			result = need_tree(stack, i, err);
+	}
+	stack->count = count;
+	stack->wanted = wanted;
+	return result;
+}
+
 /* ---- the rootfs ------------------------------------------------------------------------------ */
 
 static int merge_into(struct stack *stack, struct store_tmp *tmp, size_t count, struct err *err)
@@ -275,9 +311,12 @@ int stack_finish(struct stack *stack, struct rootfs *rootfs, struct err *err)
 	for (size_t i = 0; i < stack->count; i++) {
 		struct stack_forms *forms = &stack->forms[i];
 
-		rootfs->layers[i] = (struct rootfs_layer){ stack->layers[i].diff_id, forms->tree,
-							   forms->tree_use };
-		forms->tree = forms->tree_use = -1;
+		rootfs->layers[i] = (struct rootfs_layer){ stack->layers[i].diff_id, -1, -1 };
+		/* some may be there for a run step alone */
+		if (!(stack->wanted & ROOTFS_TREES))
+			continue;
+		rootfs->layers[i].tree = TAKE_FD(forms->tree);
+		rootfs->layers[i].use = TAKE_FD(forms->tree_use);
 	}
 	rootfs->layer_count = stack->count;
 	rootfs->forms = stack->wanted;

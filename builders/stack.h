@@ -18,6 +18,9 @@ struct stack {
 	struct store_layer layers[ROOTFS_LAYERS_MAX];
 	struct stack_forms forms[ROOTFS_LAYERS_MAX];
 	struct digest chains[ROOTFS_LAYERS_MAX];	/* chain-id of each and all below */
+	/* opens the blob of layer `number` again; stack->count is `number` meanwhile */
+	int (*reopen)(void *data, size_t number, struct build_blob *ret, struct err *err);
+	void *reopen_data;	/* borrowed */
 };
 
 void stack_init(struct stack *stack, struct store *store, unsigned int wanted);
@@ -35,6 +38,11 @@ bool stack_is_whole(const struct stack *stack, const struct stack_forms *forms);
  */
 int stack_make(struct stack *stack, struct build_blob *blob, const char *what,
 	       struct store_layer *layer, struct stack_forms *forms, struct err *err);
+/*
+ * The tree of every layer, found or made now: for what runs on them in a build that wants disks alone.
+ * They are in use until stack_done.
+ */
+int stack_need_trees(struct stack *stack, struct err *err);
 /* Puts a layer on top; takes its forms over. */
 void stack_push(struct stack *stack, const struct store_layer *layer, struct stack_forms *forms);
 /* The empty file that becomes an EROFS item of `tmp`. */

@@ -25,6 +25,12 @@ struct cli {
 	bool explain;		/* --explain */
 	bool tty;		/* -t */
 	bool all;		/* --all */
+	const char *username;	/* --username */
+	bool password_stdin;	/* --password-stdin */
+	bool no_verify;		/* --no-verify */
+	bool no_cache;		/* --no-cache */
+	bool explain_cache;	/* --explain-cache */
+	bool failed;		/* --failed */
 	const char *allow[CLI_ALLOW_MAX];	/* --allow, as often as it was given */
 	size_t allow_count;
 	char **rest;		/* operands; behind "--" for run */
@@ -41,6 +47,9 @@ struct cli {
 #define OPT_ALL 64u	/* --all */
 #define OPT_ALLOW 128u	/* --allow WORDS */
 #define OPT_PLATFORM 256u	/* --platform OS/ARCHITECTURE */
+#define OPT_LOGIN 512u	/* --username, --password-stdin, --no-verify */
+#define OPT_CACHE 1024u	/* --no-cache, --explain-cache */
+#define OPT_FAILED 2048u	/* --failed */
 
 struct command {
 	const char *name;
@@ -59,10 +68,13 @@ int cmd_check(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_doctor(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_gc(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_login(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_logout(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_pull(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_run(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_schema(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_shell(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_store(const struct cli *cli, int *ret_code, struct err *err);
 
 /*
@@ -70,6 +82,14 @@ int cmd_store(const struct cli *cli, int *ret_code, struct err *err);
  * configuration file? ERR_ALLOW with the place and the word that would allow it.
  */
 int allow_check(const struct cli *cli, const struct spec *spec, struct err *err);
+
+/*
+ * A line that a person types at the terminal behind `prompt`; `hidden`: it is not shown. Owned.
+ * ERR_USAGE without a terminal.
+ */
+int ask_line(const char *prompt, bool hidden, char **ret, struct err *err);
+/* All of standard input but the line feed at its end, at most `max` bytes, no NUL. Owned. */
+int ask_stdin(size_t max, char **ret, struct err *err);
 
 /* The runners of one call, in order. */
 struct chosen {

@@ -23,13 +23,20 @@ static const struct command commands[] = {
 	{ "schema", "spec", "print the JSON Schema of duet.yaml (--on man: the manual's key list)", "",
 	  OPT_ON, 0, false, cmd_schema },
 	{ "build", "image", "build the image of a spec", "",
-	  OPT_FILE | OPT_STORE | OPT_ON | OPT_JSON, 0, false, cmd_build },
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_JSON | OPT_CACHE, 0, false, cmd_build },
 	{ "pull", "image", "fetch an image from a registry and unpack it", "REFERENCE",
 	  OPT_STORE | OPT_ON | OPT_PLATFORM, 1, false, cmd_pull },
 	{ "images", "image", "list the images of the store", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_images },
+	{ "login", "image", "keep a login for a registry, after trying it", "HOST[:PORT]",
+	  OPT_LOGIN, 1, false, cmd_login },
+	{ "logout", "image", "forget the login for a registry", "HOST[:PORT]",
+	  0, 1, false, cmd_logout },
 	{ "run", "run", "build what is missing and run the target", "[-- COMMAND...]",
 	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY | OPT_ALLOW, 1 << 20, true, cmd_run },
+	{ "shell", "run", "a shell in the target, or in the run step that failed", "[-- COMMAND...]",
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_TTY | OPT_ALLOW | OPT_FAILED, 1 << 20, true,
+	  cmd_shell },
 	{ "doctor", "house", "tell what this machine lacks, and what mends it", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_doctor },
 	{ "gc", "house", "remove what no image needs (--all: images too)", "",
@@ -38,7 +45,8 @@ static const struct command commands[] = {
 	  "check", OPT_STORE | OPT_JSON, 1, false, cmd_store },
 };
 
-enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM };
+enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM,
+		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY, LONG_NO_CACHE, LONG_EXPLAIN_CACHE, LONG_FAILED };
 
 /* Every option once: which command takes it is the OPT_* bit. */
 static const struct option_row {
@@ -59,7 +67,16 @@ static const struct option_row {
 	  "allow what reaches outside the project: mounts=/PATH, capabilities=NAME, seccomp" },
 	{ "platform", LONG_PLATFORM, OPT_PLATFORM, "PLATFORM",
 	  "which of the image's platforms, as linux/arm64 (default: the host's)" },
+	{ "failed", LONG_FAILED, OPT_FAILED, NULL,
+	  "in the run step that failed last, on what it had written" },
+	{ "no-cache", LONG_NO_CACHE, OPT_CACHE, NULL, "run every run step again" },
+	{ "explain-cache", LONG_EXPLAIN_CACHE, OPT_CACHE, NULL,
+	  "say of each step whether it was found, and why not" },
 	{ "all", LONG_ALL, OPT_ALL, NULL, "images too" },
+	{ "username", 'u', OPT_LOGIN, "USER", "whose login it is (default: it is asked for)" },
+	{ "password-stdin", LONG_PASSWORD_STDIN, OPT_LOGIN, NULL,
+	  "read the password or token from standard input" },
+	{ "no-verify", LONG_NO_VERIFY, OPT_LOGIN, NULL, "keep the login without trying it" },
 	{ "json", LONG_JSON, OPT_JSON, NULL, "machine-readable output" },
 	{ "quiet", 'q', 0, NULL, "only errors" },
 	{ "verbose", 'v', 0, NULL, "say more" },
@@ -164,6 +181,24 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 		return 0;
 	case LONG_PLATFORM:
 		cli->platform = argument;
+		return 0;
+	case 'u':
+		cli->username = argument;
+		return 0;
+	case LONG_PASSWORD_STDIN:
+		cli->password_stdin = true;
+		return 0;
+	case LONG_NO_VERIFY:
+		cli->no_verify = true;
+		return 0;
+	case LONG_FAILED:
+		cli->failed = true;
+		return 0;
+	case LONG_NO_CACHE:
+		cli->no_cache = true;
+		return 0;
+	case LONG_EXPLAIN_CACHE:
+		cli->explain_cache = true;
 		return 0;
 	case LONG_ALL:
 		cli->all = true;

@@ -4,6 +4,7 @@
 #include "builders/builder.h"
 #include "cmd/cmd.h"
 #include "core/log.h"
+#include "runners/step.h"
 
 static const char *from_environment(const char *name)
 {
@@ -47,8 +48,8 @@ int session_open(struct session *session, const struct cli *cli, struct err *err
 
 struct build session_build(struct session *session, const struct cli *cli, unsigned int forms)
 {
-	(void)cli;
-	return (struct build){ .store = &session->store, .spec = &session->spec,
+	return (struct build){ .no_cache = cli->no_cache, .explain_cache = cli->explain_cache,
+			       .run_step = container_run_step, .store = &session->store, .spec = &session->spec,
 			       .plans = &session->plans, .forms = forms };
 }
 

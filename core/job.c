@@ -106,8 +106,20 @@ void mount_done(struct mount *mount)
 	*mount = (struct mount){ 0 };
 }
 
+static void secret_done(struct job_secret *secret)
+{
+	if (secret->value)
+		explicit_bzero(secret->value, secret->size);
+	free(secret->value);
+	free(secret->name);
+	*secret = (struct job_secret){ 0 };
+}
+
 void job_done(struct job *job)
 {
+	for (size_t i = 0; i < job->secret_count; i++)
+		secret_done(&job->secrets[i]);
+	free(job->secrets);
 	strv_done(&job->argv);
 	strv_done(&job->environment);
 	identity_done(&job->identity);

@@ -38,7 +38,13 @@ struct identity {
 	char *name;		/* owned; login name, or NULL */
 };
 
-enum mount_kind { MOUNT_BIND, MOUNT_TMPFS };
+struct rootfs;
+
+enum mount_kind {
+	MOUNT_BIND, MOUNT_TMPFS,
+	MOUNT_FOLDER,	/* a folder of the store, whose owners went through its id map */
+	MOUNT_IMAGE,	/* what another image has at `source` */
+};
 enum network_kind { NETWORK_NONE, NETWORK_NAT, NETWORK_HOST };
 /* Where what the job writes to its root is kept until it ends. */
 enum writes_kind { WRITES_MEMORY, WRITES_DISK };
@@ -46,7 +52,10 @@ enum seccomp_kind { SECCOMP_DEFAULT, SECCOMP_UNCONFINED };
 
 struct mount {
 	enum mount_kind kind;
-	char *source;		/* owned; absolute path on the host; NULL for a tmpfs */
+	/* owned; absolute path: on the host, MOUNT_IMAGE: in the image; a name for MOUNT_FOLDER */
+	char *source;
+	int folder;		/* MOUNT_FOLDER: borrowed; O_PATH */
+	const struct rootfs *image;	/* MOUNT_IMAGE: borrowed; has trees */
 	char *target;		/* owned; absolute path inside */
 	bool read_only;
 	uint64_t size_bytes;	/* of a tmpfs; 0: the kernel's default */
@@ -65,6 +74,13 @@ struct job_vm {
 	bool snapshot;		/* start from a saved state where there is one, and make one */
 };
 
+/* A file that a job finds as /run/secrets/NAME, readable for its user alone, in memory. */
+struct job_secret {
+	char *name;		/* owned; one component */
+	char *value;		/* owned; wiped before it is freed */
+	size_t size;		/* bytes */
+};
+
 struct job {
 	struct strv argv;		/* entrypoint and command, joined; never empty */
 	struct strv environment;	/* complete: nothing of the host's environment is added later */
@@ -81,6 +97,14 @@ struct job {
 	size_t mount_count;
 	uint64_t timeout_ms;		/* 0: none */
 	uint64_t capabilities;		/* bit N: CAP_N, what the job may have at most (bounding set) */
+	/*
+	 * A step of a build, container only: it may gain rights by exec (sudo, su) within its
+	 * capabilities, leaves no core dump, and nothing that is made for it is in what it writes.
+	 */
+	bool step;
+	bool one_output;	/* its standard error goes where its standard output goes */
+	struct job_secret *secrets;	/* owned */
+	size_t secret_count;
 	enum seccomp_kind seccomp;	/* container only */
 	enum writes_kind writes;	/* container only */
 	struct job_vm vm;		/* vm only */

@@ -12,6 +12,7 @@
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define UMASK_DEFAULT 0022
 #define VOLUME_MODE 0755
+#define STEP_HOSTNAME "build"	/* the same everywhere: it must not make a difference */
 
 static bool is_mounted(const struct target *target, const char *path)
 {
@@ -129,6 +130,30 @@ int job_make(struct job *ret, const struct spec *spec, const struct rootfs *root
 		job_done(&job);
 		return -1;
 	}
+	*ret = job;
+	return 0;
+}
+
+int job_make_step(struct job *ret, const struct strv *argv, const struct process *process,
+		  enum network_kind network, const struct rootfs *below, struct err *err)
+{
+	struct job job = {
+		.step = true,
+		.no_stdin = true,
+		.one_output = true,
+		.umask = UMASK_DEFAULT,
+		.network = network,
+		.capabilities = caps_step_default(),
+	};
+
+	if (rootfs_identity(below, process->user, &job.identity, err) < 0) {
+		job_done(&job);
+		return -1;
+	}
+	strv_copy(&job.argv, argv);
+	fill_environment(&job, process, false);
+	job.workdir = xstrdup(process->workdir ? process->workdir : "/");
+	job.hostname = xstrdup(STEP_HOSTNAME);
 	*ret = job;
 	return 0;
 }

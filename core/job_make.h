@@ -18,4 +18,11 @@
 int job_make(struct job *ret, const struct spec *spec, const struct rootfs *rootfs,
 	     const struct strv *command, bool tty, struct err *err);
 
+/*
+ * The job of a build's step: argv in the layers below, `process`: its environment, user and workdir,
+ * complete. No mounts and secrets yet.
+ */
+int job_make_step(struct job *ret, const struct strv *argv, const struct process *process,
+		  enum network_kind network, const struct rootfs *below, struct err *err);
+
 #endif

@@ -67,7 +67,9 @@ void log_debug(const char *fmt, ...)
 void log_err(const struct err *err)
 {
 	_cleanup_free_ char *place = str_visible(err->place ? err->place : "duet", 0);
-	_cleanup_free_ char *msg = str_visible(err->msg ? err->msg : "unknown error", 0);
+	/* the last lines of a command are lines, each escaped before */
+	_cleanup_free_ char *msg = str_visible(err->msg ? err->msg : "unknown error",
+					       err->code == ERR_RUN ? STR_LINES : 0);
 	_cleanup_free_ char *mend = str_visible(err->mend ? err->mend : "", 0);
 
 	fprintf(stderr, "%s: error[%s]: %s\n", place, err_class(err->code), msg);

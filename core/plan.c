@@ -3,7 +3,7 @@
  * PLAN_FORMAT and the second what the key is of, so that no two kinds of key can be equal.
  *
  *	own key    of a step: its builder, its input's digest, what the spec says about its result
- *	run key    of a run step's layer: its own key and the chain-id of the layers below
+ *	run key    of a run step's layer: its own key, the chain-id of the layers below, their date
  *	key        of a step: the key of the step below (empty for the first) and its own key
  *	image key  the last step's key and the config
  *
@@ -144,13 +144,15 @@ static void own_key_of_run(const struct plan_step *step, const struct plan *stag
 	sha256_end(&hash, ret);
 }
 
-void plan_run_key(const struct plan_step *step, const struct digest *chain, struct digest *ret)
+void plan_run_key(const struct plan_step *step, const struct digest *chain, int64_t time_s,
+		  struct digest *ret)
 {
 	struct sha256 hash;
 
 	begin_key(&hash, "run layer");
 	add_digest(&hash, &step->own_key);
 	sha256_add_field(&hash, chain ? chain->bytes : NULL, chain ? sizeof(chain->bytes) : 0);
+	add_number(&hash, (uint64_t)time_s);
 	sha256_end(&hash, ret);
 }
 

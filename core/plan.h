@@ -92,8 +92,12 @@ struct plans {
  */
 int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec *image,
 	      const struct plan_inputs *inputs, const struct plan *stages, struct err *err);
-/* The key of a run step's layer on these layers below (their chain-id; NULL: none). */
-void plan_run_key(const struct plan_step *step, const struct digest *chain, struct digest *ret);
+/*
+ * The key of a run step's layer on these layers below (their chain-id; NULL: none); `time_s` is the
+ * latest time that its files may have.
+ */
+void plan_run_key(const struct plan_step *step, const struct digest *chain, int64_t time_s,
+		  struct digest *ret);
 /* What `duet plan` prints. Owned texts. */
 char *plan_text(const struct plans *plans, const struct spec *spec);
 char *plan_json(const struct plans *plans, const struct spec *spec);

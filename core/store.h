@@ -13,6 +13,8 @@
  *				"@" and a digest for names that are no plain names
  *	  partial/HEX		what came of a blob; flock exclusive: being fetched
  *	  stat/HEX		a host file's digest, remembered under the hash of its path
+ *	  caches/MAP/HEX/data/	a cache folder of run steps, under the hash of its path; flock: in use
+ *	  failed/MAP/HEX/	what a failed run step wrote, and the layers that it ran on
  *	  tmp/ID/, tmp/ID.lock	work in progress; what a killed process left has a free lock
  *	  reserve		bytes that gc gives up first, so that it can work on a full disk
  *
@@ -32,6 +34,7 @@
 #include "core/digest.h"
 #include "core/err.h"
 #include "core/jail/idmap.h"
+#include "core/job.h"
 
 struct store {
 	char *path;	/* owned; absolute, with /v1 */
@@ -174,6 +177,38 @@ int store_erofs_publish(struct store *store, struct store_tmp *tmp,
 int store_pin_get(struct store *store, const char *question, struct digest *ret, struct err *err);
 int store_pin_set(struct store *store, const char *question, const struct digest *kernel,
 		  struct err *err);
+
+/*
+ * The folder (O_PATH) in which a run step's cache `path` (a path inside) is kept, locked while *ret_lock
+ * is open: waits for another build that has it. Who takes several takes them in the order of their
+ * paths, each once.
+ */
+int store_cache_open(struct store *store, const char *path, int *ret_data, int *ret_lock,
+		     struct err *err);
+
+#define STORE_FAILED_HOURS 24	/* what a failed step wrote is kept so long */
+
+/* A run step that failed. */
+struct store_failed {
+	char *name;		/* owned; of the image */
+	struct store_layer *layers;	/* owned; below it, lowest first */
+	size_t layer_count;
+	struct process process;	/* owned; the step's environment, user and workdir */
+	enum network_kind network;
+};
+
+/*
+ * Keeps tmp's folder under failed->name, in the place of an older one: 1; 0 when somebody looks at that
+ * one. `tmp` is to be dropped after it all the same.
+ */
+int store_failed_keep(struct store *store, struct store_tmp *tmp, const struct store_failed *failed,
+		      struct err *err);
+/* 1, its folder (O_PATH) and what holds it; 0; -1. ERR_STORE_BUSY when somebody else has it. */
+int store_failed_open(struct store *store, const char *name, struct store_failed *ret, int *ret_dir,
+		      int *ret_use, struct err *err);
+/* Removes one name in its folder, so that it can be made again. */
+int store_failed_fresh(struct store *store, int dir, const char *name, struct err *err);
+void store_failed_done(struct store_failed *failed);
 
 /* 1 and the layer, 0 when there is no such step, -1. */
 int store_step_get(struct store *store, const struct digest *key, struct store_layer *ret,

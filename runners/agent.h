@@ -40,6 +40,9 @@ struct agent_run {
 	void *setup_data;
 	struct agent_watch watches[AGENT_WATCHES_MAX];
 	size_t watch_count;
+	/* Called with all that the job prints, on either stream, before it is handed on; or NULL. */
+	void (*printed)(void *data, const void *bytes, size_t size);
+	void *printed_data;
 	bool *heard;		/* set to true once the peer has said anything; may be NULL */
 };
 

@@ -88,7 +88,7 @@ static void add_job_mount(struct mount_list *list, const struct mount *mount, si
 	struct mount_op op = { .target = mount->target, .bind = number };
 
 	op.flags = MS_NOSUID | MS_NODEV | (mount->read_only ? MS_RDONLY : 0);
-	if (mount->kind == MOUNT_BIND) {
+	if (mount->kind != MOUNT_TMPFS) {
 		op.kind = MOUNT_OP_BIND;
 		op.source = mount->source;
 	} else {
@@ -117,6 +117,11 @@ void mounts_plan(const struct job *job, bool single_uid, struct mount_list *ret)
 	_cleanup_free_ char *id = xasprintf("%s\n", job->machine_id);
 	const struct mount_op hosts_file = { MOUNT_OP_FILE, "/etc/hosts", hosts };
 	const struct mount_op id_file = { MOUNT_OP_FILE, "/etc/machine-id", id };
+	/* apt fetches as a user of its own, of whom there is none in single-uid mode */
+	const struct mount_op apt_file = { MOUNT_OP_FILE, "/etc/apt/apt.conf.d/99duet",
+					   "APT::Sandbox::User \"root\";\n" };
+	const struct mount_op secrets = { MOUNT_OP_FS, "/run/secrets", "tmpfs", "mode=0755,size=64m",
+					  PLAIN };
 	struct mount_list list = { 0 };
 
 	add_fixed(&list, fixed_before, ARRAY_SIZE(fixed_before));
@@ -124,8 +129,12 @@ void mounts_plan(const struct job *job, bool single_uid, struct mount_list *ret)
 	add(&list, &hosts_file);
 	if (*job->machine_id)
 		add(&list, &id_file);
+	if (job->step && single_uid)
+		add(&list, &apt_file);
 	for (size_t i = 0; i < job->mount_count; i++)
 		add_job_mount(&list, &job->mounts[i], i);
+	if (job->secret_count > 0)
+		add(&list, &secrets);
 	add_fixed(&list, fixed_after, ARRAY_SIZE(fixed_after));
 	if (job->read_only) {
 		const struct mount_op root = { MOUNT_OP_READ_ONLY, "/" };

@@ -101,6 +101,9 @@ struct layer_pack {
 	bool has_expected;
 	struct digest expected;
 	uint32_t strip;
+	/* from the upper folder of an overlay: */
+	bool upper;		/* `source` is one; `to` and the owner mean nothing */
+	int64_t time_s;		/* later times become this one */
 	/* from a file or folder of the host: */
 	int source;		/* borrowed; folder or link: O_PATH; file: O_RDONLY (O_PATH needs /proc) */
 	const char *source_name;	/* for messages; a file lands under this name when `to` ends in "/" */

@@ -9,6 +9,7 @@
 #include "builders/layer/zstd.h"
 #include "core/fs.h"
 #include "core/mem.h"
+#include "core/str.h"
 
 static int sink(void *data, const void *bytes, size_t size)
 {
@@ -80,27 +81,59 @@ int pack_fill(struct packer *packer, uint64_t size)
 	return pack_zeros(packer, -size % TARWRITE_BLOCK);
 }
 
-int pack_entry(struct packer *packer, const struct tar_entry *entry)
+int pack_mark(struct packer *packer, const struct tar_entry *mark)
 {
 	_cleanup_(str_done) struct str header = { 0 };
+
+	if (++packer->entries > LAYER_ENTRIES_MAX)
+		return err_set(packer->err, ERR_LAYER_LIMIT, "more than %u entries",
+			       LAYER_ENTRIES_MAX);
+	tarwrite_header(&header, mark);
+	return pack_data(packer, header.text, header.length);
+}
+
+int pack_entry(struct packer *packer, const struct tar_entry *entry)
+{
 	const char *name;
 
 	if (whiteout_of(entry->path, &name) != WHITEOUT_NONE)
 		return err_set(packer->err, ERR_LAYER,
 			       "a name that begins with \".wh.\" cannot be in a layer");
-	if (++packer->entries > LAYER_ENTRIES_MAX)
-		return err_set(packer->err, ERR_LAYER_LIMIT, "more than %u entries",
-			       LAYER_ENTRIES_MAX);
 	packer->content_bytes += entry->size;
-	tarwrite_header(&header, entry);
-	return pack_data(packer, header.text, header.length);
+	return pack_mark(packer, entry);
+}
+
+int pack_content(struct packer *packer, int fd, uint64_t size, const char *path)
+{
+	_cleanup_free_ char *buffer = xmalloc(PACK_BUFFER_BYTES);
+	uint64_t at = 0;
+
+	for (;;) {
+		ssize_t got = pread(fd, buffer, PACK_BUFFER_BYTES, (off_t)at);
+		_cleanup_free_ char *safe = NULL;
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got > 0 && at + (uint64_t)got <= size) {
+			if (pack_data(packer, buffer, (size_t)got) < 0)
+				return -1;
+			at += (uint64_t)got;
+			continue;
+		}
+		if (got == 0 && at == size)
+			return pack_fill(packer, size);
+		safe = str_escape(path, 200);
+		if (got < 0)
+			return err_sys(packer->err, errno, "read %s", safe);
+		return err_set(packer->err, ERR_LAYER, "%s changed while it was read", safe);
+	}
 }
 
 static int pack(struct packer *packer, struct layer_result *ret)
 {
 	const struct layer_pack *args = packer->args;
 
-	if ((args->archive >= 0 ? pack_archive(packer) : pack_copy(packer)) < 0)
+	if ((args->upper ? pack_upper : args->archive >= 0 ? pack_archive : pack_copy)(packer) < 0)
 		return -1;
 	if (pack_zeros(packer, TARWRITE_END) < 0 || flush(packer, true) < 0)
 		return -1;

@@ -23,12 +23,18 @@ struct packer {
  * names that stand for whiteouts: a layer cannot hold them.
  */
 int pack_entry(struct packer *packer, const struct tar_entry *entry);
+/* The same for a whiteout, which is its name alone. */
+int pack_mark(struct packer *packer, const struct tar_entry *mark);
 int pack_data(struct packer *packer, const void *data, size_t size);
 int pack_zeros(struct packer *packer, uint64_t size);
 /* Fills up to a block after `size` bytes of content. */
 int pack_fill(struct packer *packer, uint64_t size);
 
+/* The `size` bytes of an open file, which must not change meanwhile. */
+int pack_content(struct packer *packer, int fd, uint64_t size, const char *path);
+
 int pack_archive(struct packer *packer);
 int pack_copy(struct packer *packer);
+int pack_upper(struct packer *packer);
 
 #endif

@@ -39,32 +39,6 @@ static uint32_t mode_of(const struct layer_pack *args, const struct tar_entry *e
 	return entry->type == TAR_FOLDER ? args->mode | (args->mode & 0444) >> 2 : args->mode;
 }
 
-static int copy_content(struct packer *packer, int fd, uint64_t size, const char *path)
-{
-	_cleanup_free_ char *buffer = xmalloc(PACK_BUFFER_BYTES);
-	uint64_t at = 0;
-
-	for (;;) {
-		ssize_t got = pread(fd, buffer, PACK_BUFFER_BYTES, (off_t)at);
-		_cleanup_free_ char *safe = NULL;
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got > 0 && at + (uint64_t)got <= size) {
-			if (pack_data(packer, buffer, (size_t)got) < 0)
-				return -1;
-			at += (uint64_t)got;
-			continue;
-		}
-		if (got == 0 && at == size)
-			return pack_fill(packer, size);
-		safe = str_escape(path, 200);
-		if (got < 0)
-			return err_sys(packer->err, errno, "read %s", safe);
-		return err_set(packer->err, ERR_LAYER, "%s changed while it was read", safe);
-	}
-}
-
 static int write_entry(struct copy *copy, const struct tar_entry *entry, const char *path, int fd)
 {
 	const struct layer_pack *args = copy->packer->args;
@@ -89,7 +63,7 @@ static int write_entry(struct copy *copy, const struct tar_entry *entry, const c
 		return -1;
 	if (args->progress)
 		args->progress(args->progress_data, copy->packer->content_bytes, 0);
-	return fd >= 0 ? copy_content(copy->packer, fd, entry->size, path) : 0;
+	return fd >= 0 ? pack_content(copy->packer, fd, entry->size, path) : 0;
 }
 
 static int visit(void *data, const struct tar_entry *entry, int fd, struct err *err)

@@ -15,12 +15,14 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/str.h"
+#include "core/view.h"
 
 /* A file with several names, so that the later ones become hard links. */
 struct linked {
 	dev_t device;
 	ino_t inode;
 	char *path;	/* owned; the first name */
+	nlink_t names;	/* that were not met yet */
 };
 
 struct walk {
@@ -28,6 +30,8 @@ struct walk {
 	void *links;	/* a tsearch tree of struct linked, owned */
 	uint64_t left_out;
 	unsigned int depth;
+	dev_t device;	/* of the source */
+	const struct linked *outside;	/* has a name that is not below the source */
 	struct err *err;
 };
 
@@ -111,7 +115,8 @@ static int take_xattrs(struct walk *walk, int fd, struct tar_entry *entry)
 	if (length < 0 && errno != ENOTSUP)
 		return fail(walk, entry->path, "read the attributes of");
 	for (char *name = names; length > 0 && name < names + length; name += strlen(name) + 1)
-		if (tar_keeps_xattr(name))
+		if (tar_keeps_xattr(name) ||
+		    (walk->args->upper && !strcmp(name, VIEW_OPAQUE_XATTR)))
 			strv_add(&sorted, name);
 	if (sorted.count > TAR_XATTRS_MAX)
 		return refuse(walk, entry->path, "too many extended attributes");
@@ -158,13 +163,14 @@ static int visit_link(struct walk *walk, struct tar_entry *entry, const struct s
 	if (!walk->args->keep || st->st_nlink < 2)
 		return 0;
 	linked = xmalloc(sizeof(*linked));
-	*linked = (struct linked){ st->st_dev, st->st_ino, xstrdup(entry->path) };
+	*linked = (struct linked){ st->st_dev, st->st_ino, xstrdup(entry->path), st->st_nlink - 1 };
 	known = tsearch(linked, &walk->links, compare_links);
 	if (!known)
 		abort(); /* memory is out */
 	if (*known == linked)
 		return 0;
 	free_link(linked);
+	(*known)->names--;
 	entry->type = TAR_HARDLINK;
 	entry->target = (*known)->path;
 	entry->size = 0;
@@ -215,6 +221,11 @@ static int walk_other(struct walk *walk, const char *path, const struct stat *st
 
 	if (!walk->args->keep)
 		return refuse(walk, path, "neither a file, a folder nor a symbolic link");
+	if (walk->args->upper && S_ISCHR(st->st_mode) && st->st_rdev == 0) {
+		entry.type = TAR_CHAR;
+		entry.path = path;
+		return visit(walk, &entry, -1, -1);
+	}
 	if (!S_ISFIFO(st->st_mode)) {
 		walk->left_out++;
 		return 0;
@@ -232,6 +243,8 @@ static int walk_name(struct walk *walk, int dir, const char *name, const char *p
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return fail(walk, path, "look at");
+	if (walk->args->upper && st.st_dev != walk->device)
+		return refuse(walk, path, "it is on another file system");
 	if (S_ISLNK(st.st_mode))
 		return walk_symlink(walk, dir, name, path, &st);
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
@@ -281,6 +294,22 @@ static int walk_single(struct walk *walk, int source)
 	return walk_file(walk, again, "");
 }
 
+static void find_outside(const void *node, VISIT which, void *data)
+{
+	struct walk *walk = data;
+
+	if ((which == postorder || which == leaf) && (*(const struct linked *const *)node)->names)
+		walk->outside = *(const struct linked *const *)node;
+}
+
+/* A name elsewhere would let somebody write to what was packed, or be somebody else's file. */
+static int check_names(struct walk *walk)
+{
+	twalk_r(walk->links, find_outside, walk);
+	return walk->outside ? refuse(walk, walk->outside->path, "it has another name outside of the layer")
+			     : 0;
+}
+
 int walk_source(const struct walk_args *args, uint64_t *ret_left_out, struct err *err)
 {
 	struct walk walk = { .args = args, .err = err };
@@ -290,6 +319,7 @@ int walk_source(const struct walk_args *args, uint64_t *ret_left_out, struct err
 
 	if (fstat(args->source, &st) < 0)
 		return fail(&walk, "", "look at");
+	walk.device = st.st_dev;
 	if (S_ISDIR(st.st_mode)) {
 		folder = openat(args->source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		result = folder < 0 ? fail(&walk, "", "open folder") :
@@ -301,6 +331,8 @@ int walk_source(const struct walk_args *args, uint64_t *ret_left_out, struct err
 	} else {
 		result = walk_other(&walk, "", &st);
 	}
+	if (result == 0 && args->upper)
+		result = check_names(&walk);
 	tdestroy(walk.links, free_link);
 	if (result == 0)
 		*ret_left_out = walk.left_out;

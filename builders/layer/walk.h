@@ -18,6 +18,11 @@ typedef int walk_visit(void *data, const struct tar_entry *entry, int fd, struct
 struct walk_args {
 	int source;		/* borrowed; O_PATH or open for reading */
 	const char *name;	/* of the source, for messages */
+	/*
+	 * An overlay's upper, with keep: whiteouts are visited as TAR_CHAR, of folders VIEW_OPAQUE_XATTR
+	 * comes along, and what is of another file system or has a name outside is an error.
+	 */
+	bool upper;
 	bool keep;		/* hard links and attributes too; devices and sockets are left out */
 	walk_visit *visit;
 	void *data;

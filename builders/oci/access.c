@@ -81,21 +81,29 @@ static int ask_all(const char *host, const char *repository, struct registry_acc
 	return result < 0 ? -1 : 0;
 }
 
-int registry_access_find(const char *host, const char *repository, struct registry_access *ret,
-			 struct err *err)
+int registry_access_config(const char *host, struct registry_access *ret, struct err *err)
 {
 	_cleanup_(config_done) struct config config = { 0 };
-	_cleanup_(registry_access_done) struct registry_access access = { 0 };
 	const struct config_registry *said;
 
 	if (config_load(&config, err) < 0)
 		return -1;
+	*ret = (struct registry_access){ 0 };
 	said = config_registry(&config, host);
-	if (said) {
-		access.plain_http = said->plain_http;
-		strv_copy(&access.mirrors, &said->mirrors);
-	}
-	if (ask_all(host, repository, &access, err) < 0)
+	if (!said)
+		return 0;
+	ret->plain_http = said->plain_http;
+	strv_copy(&ret->mirrors, &said->mirrors);
+	return 0;
+}
+
+int registry_access_find(const char *host, const char *repository, struct registry_access *ret,
+			 struct err *err)
+{
+	_cleanup_(registry_access_done) struct registry_access access = { 0 };
+
+	if (registry_access_config(host, &access, err) < 0 ||
+	    ask_all(host, repository, &access, err) < 0)
 		return -1;
 	*ret = access;
 	access = (struct registry_access){ 0 };

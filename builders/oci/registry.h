@@ -28,7 +28,14 @@ struct registry_access {
  */
 int registry_access_find(const char *host, const char *repository, struct registry_access *ret,
 			 struct err *err);
+/* The part of it that the configuration file says: no login is looked for. */
+int registry_access_config(const char *host, struct registry_access *ret, struct err *err);
 void registry_access_done(struct registry_access *access);
+/*
+ * Asks the registry of `host` (as struct ref has it) whether it takes the login in `access`: GET /v2/,
+ * with whatever token service it names. ERR_AUTH when it does not.
+ */
+int registry_try_login(const char *host, const struct registry_access *access, struct err *err);
 
 struct registry {
 	struct worker worker;

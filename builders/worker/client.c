@@ -31,6 +31,7 @@ static const char *const modes[WORKER_OP_END] = {
 	[WORKER_KERNEL] = "kernel",	[WORKER_PICK] = "pick",
 	[WORKER_IMAGE] = "image",	[WORKER_COPY] = "copy",
 	[WORKER_DOCKER_ARCHIVE] = "docker-archive", [WORKER_REGISTRY] = "registry",
+	[WORKER_PACK_UPPER] = "pack-upper",
 };
 
 static int enter(void *data)
@@ -139,6 +140,7 @@ int worker_start(struct worker *ret, const struct idmap *map, const struct worke
 	struct start start = { .program = program, .mode = modes[request->op] };
 	struct jail_entry entry = { .enter = enter, .data = &start };
 	uint64_t flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+	bool mapped = request->op == WORKER_UNPACK || request->op == WORKER_PACK_UPPER;
 	bool network = request->op == WORKER_FETCH || request->op == WORKER_REGISTRY;
 	struct worker worker = { .op = request->op, .socket = -1 };
 	struct idmap own;
@@ -154,7 +156,7 @@ int worker_start(struct worker *ret, const struct idmap *map, const struct worke
 	worker_own_map(&own);
 	if (!network)
 		flags |= CLONE_NEWNET;
-	if (jail_start(&worker.jail, request->op == WORKER_UNPACK ? map : &own, flags, &entry,
+	if (jail_start(&worker.jail, mapped ? map : &own, flags, &entry,
 		       err) < 0)
 		return -1;
 	worker.socket = ours;

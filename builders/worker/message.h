@@ -65,6 +65,7 @@ enum worker_op {
 	/* fds: file, read from offset 0. text: a repository of the registry to mount it from, or "". */
 	WORKER_PUT_BLOB,
 	WORKER_PUT_MANIFEST,	/* fds: file. text: tag or digest; name: the media type */
+	WORKER_PACK_UPPER,	/* fds: output file, upper folder of an overlay; in the store's id map */
 	WORKER_OP_END
 };
 
@@ -102,6 +103,7 @@ struct worker_request {
 	uint32_t flags;			/* WORKER_* above */
 	uint32_t fd_count;
 	uint64_t bytes;			/* expected size; 0: unknown */
+	int64_t time_s;			/* WORKER_PACK_UPPER: later times become this one */
 	uint64_t offset;		/* WORKER_COPY: where to begin */
 	struct digest expected;
 	uint32_t strip, owner_uid, owner_gid, mode;

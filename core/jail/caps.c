@@ -70,6 +70,11 @@ uint64_t caps_job_default(void)
 	       BIT(CAP_FSETID) | BIT(CAP_KILL) | BIT(CAP_SETGID) | BIT(CAP_SETUID);
 }
 
+uint64_t caps_step_default(void)
+{
+	return caps_job_default() | BIT(CAP_SETFCAP) | BIT(CAP_SYS_CHROOT);
+}
+
 bool caps_parse(const char *name, uint64_t *ret_bit)
 {
 	if (strncasecmp(name, "CAP_", 4) == 0)

@@ -9,6 +9,8 @@
 
 /* What a job has as root: CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID. */
 uint64_t caps_job_default(void);
+/* What a build's step has as root: SETFCAP and SYS_CHROOT too, for package managers. */
+uint64_t caps_step_default(void);
 /* "CAP_NET_RAW", "NET_RAW", "net_raw"; false when there is no such capability. */
 bool caps_parse(const char *name, uint64_t *ret_bit);
 /* "CAP_..." of bit `number`, static text, or NULL past the last. */

@@ -25,7 +25,7 @@ const struct filter *filter_get(enum filter_kind kind)
 	return &filters[kind];
 }
 
-int filter_load(enum filter_kind kind, struct err *err)
+int filter_load_gaining(enum filter_kind kind, struct err *err)
 {
 	const struct filter *filter = filter_get(kind);
 	const struct sock_fprog program = {
@@ -33,19 +33,26 @@ int filter_load(enum filter_kind kind, struct err *err)
 	    .filter = (struct sock_filter *)filter->code, /* the kernel only reads it */
 	};
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return err_sys(err, errno, "set no_new_privs");
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
 		return err_sys(err, errno, "load the system call filter %s",
 			       filter->name);
-	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
-		return err_set(err, -EPERM,
-			       "set no_new_privs: it is not set when read back");
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_FILTER)
 		return err_set(err, -EPERM,
 			       "load the system call filter %s: it is not there when "
 			       "read back",
 			       filter->name);
+	return 0;
+}
+
+int filter_load(enum filter_kind kind, struct err *err)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(err, errno, "set no_new_privs");
+	if (filter_load_gaining(kind, err) < 0)
+		return -1;
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		return err_set(err, -EPERM,
+			       "set no_new_privs: it is not set when read back");
 	return 0;
 }
 

@@ -33,6 +33,11 @@ const struct filter *filter_get(enum filter_kind kind);
  * Async-signal-safe but for the error text.
  */
 int filter_load(enum filter_kind kind, struct err *err);
+/*
+ * The filter without no_new_privs, for what may gain rights by exec afterwards. Needs CAP_SYS_ADMIN in
+ * the caller's user namespace.
+ */
+int filter_load_gaining(enum filter_kind kind, struct err *err);
 /* sha256 of the code: goes into run records. */
 void filter_digest(enum filter_kind kind, char ret_hex[65]);
 

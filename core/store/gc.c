@@ -30,12 +30,12 @@ struct gc {
 	struct err *err;
 };
 
-static void mark_image(struct gc *gc, const struct store_image *image)
+static void mark_layers(struct gc *gc, const struct store_layer *layers, size_t count)
 {
 	struct digest chain;
 
-	for (size_t i = 0; i < image->layer_count; i++) {
-		const struct store_layer *layer = &image->layers[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct store_layer *layer = &layers[i];
 		struct digest below = chain;
 
 		digest_chain(i ? &below : NULL, &layer->diff_id, &chain);
@@ -61,7 +61,7 @@ static int visit_image(void *data, int dir, const char *name)
 	if (found == 0 && unlinkat(dir, name, 0) < 0 && errno != ENOENT)
 		return store_fail(gc->err, errno, "remove image %s", name);
 	if (found) {
-		mark_image(gc, &image);
+		mark_layers(gc, image.layers, image.layer_count);
 		store_image_done(&image);
 	}
 	return 0;
@@ -264,6 +264,59 @@ static int visit_partial(void *data, int dir, const char *name)
 	return 0;
 }
 
+/* A cache that no build asked for in a long time; a build that has it holds its lock. */
+static int visit_cache(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+	char ok[STORE_PATH_SIZE];
+	int moved;
+
+	snprintf(ok, sizeof(ok), "%.150s/ok", name);
+	if (!gc->all && faccessat(dir, ok, F_OK, AT_SYMLINK_NOFOLLOW) == 0 && !is_unused(dir, ok))
+		return 0;
+	moved = sweep_tree(&gc->sweep, dir, name, gc->err);
+	gc->result.kept_in_use += moved == 0;
+	gc->result.removed_items += moved == 1;
+	return moved < 0 ? -1 : 0;
+}
+
+/* What a failed step wrote goes after a day; until then its layers stay. */
+static int visit_failed(void *data, int dir, const char *name)
+{
+	_cleanup_(store_failed_done) struct store_failed failed = { 0 };
+	struct gc *gc = data;
+	int found = store_failed_read(dir, name, &failed, gc->err), moved = 0;
+	char ok[STORE_PATH_SIZE];
+	struct stat st;
+
+	if (found < 0)
+		return -1;
+	snprintf(ok, sizeof(ok), "%.150s/ok", name);
+	if (gc->all || found == 0 || fstatat(dir, ok, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    st.st_mtim.tv_sec + STORE_FAILED_HOURS * 3600ll < time(NULL))
+		moved = sweep_tree(&gc->sweep, dir, name, gc->err);
+	gc->result.removed_items += moved == 1;
+	if (moved == 0)
+		mark_layers(gc, failed.layers, failed.layer_count);
+	return moved < 0 ? -1 : 0;
+}
+
+static int visit_cache_map(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+
+	return store_map_is_ours(gc->store, name) ? store_each(dir, name, visit_cache, gc, gc->err)
+						  : 0;
+}
+
+static int visit_failed_map(void *data, int dir, const char *name)
+{
+	struct gc *gc = data;
+
+	return store_map_is_ours(gc->store, name) ? store_each(dir, name, visit_failed, gc, gc->err)
+						  : 0;
+}
+
 static int visit_map(void *data, int dir, const char *name)
 {
 	struct gc *gc = data;
@@ -280,7 +333,9 @@ static int mark_and_move(struct gc *gc)
 		const char *path;
 		int (*visit)(void *data, int dir, const char *name);
 	} folders[] = {
-		{ "images", visit_image }, { "pins", visit_pin }, /* these two mark */
+		{ "images", visit_image }, { "failed", visit_failed_map },
+		{ "pins", visit_pin }, /* these three mark */
+		{ "caches", visit_cache_map },
 		{ "steps", visit_step }, { "stat", visit_stat }, { "blobs/sha256", visit_shard },
 		{ "trees", visit_map }, { "erofs", visit_erofs }, { "kernels", visit_kernel },
 		{ "states", visit_state }, { "partial", visit_partial },
@@ -289,7 +344,7 @@ static int mark_and_move(struct gc *gc)
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		if (store_each(gc->store->dir, folders[i].path, folders[i].visit, gc, gc->err) < 0)
 			return -1;
-		if (i != 1)
+		if (i != 2)
 			continue;
 		digest_set_sort(&gc->diff_ids);
 		digest_set_sort(&gc->chains);

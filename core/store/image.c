@@ -9,8 +9,6 @@
 #include "core/parse.h"
 #include "core/store/internal.h"
 
-#define LAYERS_MAX 1024
-
 /* Plain names stand for themselves; others (references) are hashed. '@' begins no plain name. */
 static void image_file(const char *name, char ret[STORE_PATH_SIZE])
 {
@@ -34,7 +32,7 @@ static bool parse_image(struct record *record, struct store_image *ret)
 	    !record_take_digest(record, "id", &ret->id) ||
 	    !record_take_digest(record, "plan_key", &ret->plan_key) ||
 	    !record_take_u64(record, "built_ns", &ret->built_ns) ||
-	    !record_take_u64(record, "layers", &layers) || layers > LAYERS_MAX)
+	    !record_take_u64(record, "layers", &layers) || layers > STORE_LAYERS_MAX)
 		return false;
 	ret->layers = xcalloc(layers, sizeof(*ret->layers));
 	ret->layer_count = layers;
@@ -87,9 +85,9 @@ static int check_image(const struct store_image *image, struct err *err)
 	if (length == 0 || length > STORE_NAME_BYTES_MAX)
 		return err_set(err, ERR_STORE, "record an image: its name has %zu bytes (1 to %d)",
 			       length, STORE_NAME_BYTES_MAX);
-	if (image->layer_count > LAYERS_MAX)
+	if (image->layer_count > STORE_LAYERS_MAX)
 		return err_set(err, ERR_STORE, "record image %s: %zu layers, more than %d",
-			       image->name, image->layer_count, LAYERS_MAX);
+			       image->name, image->layer_count, STORE_LAYERS_MAX);
 	digest_of(image->config, strlen(image->config), &id);
 	if (!digest_equal(&id, &image->id))
 		return err_set(err, ERR_STORE, "record image %s: its id is not its config's digest",

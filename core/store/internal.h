@@ -25,6 +25,7 @@
 #define STORE_RECORD_BYTES_MAX (16u << 20)	/* an image's record: config and layers */
 #define STORE_LIST_BYTES_MAX (256u << 20)	/* what one tree holds: some 3 million entries */
 #define STORE_SUM_BYTES_MAX (1024u << 20)	/* the same with contents' digests */
+#define STORE_LAYERS_MAX 1024	/* of one image */
 #define STORE_RESERVE_BYTES (1 << 20)
 #define STORE_NAME_BYTES_MAX 512		/* of an image's name */
 #define STORE_PATH_SIZE 192			/* holds every path below v1/ that duet makes */
@@ -168,6 +169,11 @@ int store_list_write(struct store *store, int tree, int out, const char *key, bo
  */
 size_t store_list_compare(const struct record *recorded, const struct record *found,
 			  struct str *ret_text);
+
+/* --- failed.c --- */
+
+/* The record of failed/MAP/KEY; as store_failed_open. */
+int store_failed_read(int dir, const char *key, struct store_failed *ret, struct err *err);
 
 /* --- sweep.c --- */
 

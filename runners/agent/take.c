@@ -15,7 +15,9 @@ static int start_payload(struct agent *agent, struct str *out, struct err *err)
 	const struct job *job = agent->job;
 	struct proto_start start = {
 		.flags = (job->tty ? PROTO_START_TTY : 0) |
-			 (agent->run->in >= 0 ? PROTO_START_STDIN : 0),
+			 (agent->run->in >= 0 ? PROTO_START_STDIN : 0) |
+			 (job->step ? PROTO_START_GAIN : 0) |
+			 (job->one_output ? PROTO_START_ONE_OUTPUT : 0),
 		.uid = job->identity.uid,
 		.gid = job->identity.gid,
 		.umask = job->umask,
@@ -134,6 +136,8 @@ static int take_data(struct agent *agent, const struct proto_head *head, const u
 	if (head->stream == PROTO_STDIN ||
 	    !spout_take(&agent->spouts[head->stream], payload, head->length))
 		return err_set(err, ERR_AGENT, "duet-init sent more than its credit");
+	if (agent->run->printed)
+		agent->run->printed(agent->run->printed_data, payload, head->length);
 	return 0;
 }
 

@@ -8,13 +8,14 @@
  *	(4) agent_run		<->	duet-init
  *	(5) kill, reap: the namespaces and all mounts go with the last process
  *
+ * A build's step (step.c) goes the same way, with an upper that its caller keeps.
+ *
  * Whatever ends the parent ends the child: its death signal, and the channel that closes.
  */
 #include "runners/container/container.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <stdio.h>
@@ -23,8 +24,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "core/fs.h"
@@ -165,8 +164,6 @@ static int make_binds(struct container *container, struct err *err)
 {
 	_cleanup_close_ int userns = -1;
 
-	for (size_t i = 0; i < CONTAINER_BINDS_MAX; i++)
-		container->binds[i] = -1;
 	if (container->map->kind != IDMAP_RANGE)
 		return 0;
 	for (size_t i = 0; i < container->job->mount_count; i++) {
@@ -180,102 +177,16 @@ static int make_binds(struct container *container, struct err *err)
 	return 0;
 }
 
-static void close_binds(struct container *container)
-{
-	for (size_t i = 0; i < CONTAINER_BINDS_MAX; i++)
-		if (container->binds[i] >= 0)
-			close(container->binds[i]);
-}
-
-/* File systems that are known to hold an overlay's upper: xattrs, whiteouts, RENAME_WHITEOUT. */
-static bool holds_upper(int dir)
-{
-	static const unsigned int kinds[] = { EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
-					      F2FS_SUPER_MAGIC, TMPFS_MAGIC };
-	struct statfs fs;
-
-	if (fstatfs(dir, &fs) < 0)
-		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if ((unsigned int)fs.f_type == kinds[i])
-			return true;
-	return false;
-}
-
-/*
- * Can a tmpfs be an overlay's upper here? With userxattr it has to hold user.*, which it does since
- * Linux 6.6; before that folders of the image could not be removed or renamed. A file in memory is
- * of the same kind.
- */
-static bool memory_holds_upper(void)
-{
-	_cleanup_close_ int fd = memfd_create("duet-probe", MFD_CLOEXEC);
-
-	return fd < 0 || fsetxattr(fd, "user.duet.probe", "y", 1, 0) == 0;
-}
-
-/* Where the writable layer is: as asked, but not in a memory that cannot hold it. */
-static enum writes_kind choose_writes(const struct job *job)
-{
-	if (job->writes != WRITES_MEMORY || memory_holds_upper())
-		return job->writes;
-	log_debug("this kernel's tmpfs holds no overlay (Linux 6.6 has one that does): what the job "
-		  "writes to its root is kept in the store until it ends");
-	return WRITES_DISK;
-}
-
-/* The folders of the writable layer, owned by the namespace's root. */
-static int make_upper(struct container *container, struct store *store, struct err *err)
-{
-	static const char *const names[] = { "upper", "work" };
-	int *const fds[] = { &container->upper, &container->work };
-	uint32_t uid, gid;
-
-	if (choose_writes(container->job) == WRITES_MEMORY)
-		return 0;
-	if (!holds_upper(store->dir)) {
-		err_set(err, ERR_HOST, "keep what the job writes in %s: the file system holds no "
-			"overlay", store->path);
-		return err_mend(err, "target.container.writes: memory, or a store on ext4, xfs or btrfs");
-	}
-	if (!idmap_uid_outside(&store->map, 0, &uid) || !idmap_gid_outside(&store->map, 0, &gid))
-		return err_set(err, ERR_CONTAINER, "the id map has no root");
-	if (store_tmp_new(store, &container->tmp, err) < 0)
-		return -1;
-	container->has_tmp = true;
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		*fds[i] = fs_open_dir_made(container->tmp.dir, names[i], 0755, err);
-		if (*fds[i] < 0)
-			return -1;
-		if (geteuid() == 0 &&
-		    fchownat(container->tmp.dir, names[i], uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
-			return err_sys_as(err, ERR_CONTAINER, errno, "give away %s", names[i]);
-	}
-	return 0;
-}
-
-/* Removes the writable layer; a failure is not the job's, and the next command tries again. */
-static void drop_upper(struct container *container, struct store *store)
-{
-	struct err err = { 0 };
-
-	if (container->upper >= 0)
-		close(container->upper);
-	if (container->work >= 0)
-		close(container->work);
-	if (container->has_tmp && store_tmp_drop(store, &container->tmp, &err) < 0)
-		log_warn("remove the writable layer: %s", err.msg);
-	err_done(&err);
-}
-
 static int talk(struct container *container, struct jail *jail, int channel, int report,
 		int *ret_code, struct err *err)
 {
 	struct agent_run run = {
 		.channel = channel,
 		.in = container->job->no_stdin ? -1 : STDIN_FILENO,
-		.out = STDOUT_FILENO,
+		.out = container->job->one_output ? STDERR_FILENO : STDOUT_FILENO,
 		.errors = STDERR_FILENO,
+		.printed = container->printed,
+		.printed_data = container->printed_data,
 		.peer_death = jail->pidfd,
 		.hello_ms = HELLO_MS,
 		.eager = true,
@@ -288,7 +199,7 @@ static int talk(struct container *container, struct jail *jail, int channel, int
 	return result;
 }
 
-static int run_prepared(struct container *container, int *ret_code, struct err *err)
+int container_start(struct container *container, int *ret_code, struct err *err)
 {
 	struct jail_entry entry = { .before = container_before, .enter = container_enter,
 				    .data = container };
@@ -330,33 +241,50 @@ static int check_identity(const struct container *container, struct err *err)
 	return -1;
 }
 
-static int container_run(struct store *store, const struct rootfs *rootfs, const struct job *job,
-			 int *ret_code, struct err *err)
+int container_prepare(struct container *container, struct store *store,
+		      const struct rootfs *rootfs, const struct job *job, struct err *err)
 {
-	_cleanup_free_ struct container *container = xcalloc(1, sizeof(*container));
-	int result;
-
 	container->rootfs = rootfs;
 	container->job = job;
 	container->map = &store->map;
-	container->upper = container->work = -1;
+	container->upper = container->work = container->stubs = container->init = -1;
+	for (size_t i = 0; i < CONTAINER_BINDS_MAX; i++)
+		container->binds[i] = -1;
 	if (check_identity(container, err) < 0)
 		return -1;
 	container->init = seal_init(err);
 	if (container->init < 0)
 		return -1;
 	mounts_plan(job, store->map.kind == IDMAP_SINGLE, &container->mounts);
-	result = make_binds(container, err);
+	return make_binds(container, err);
+}
+
+void container_done(struct container *container)
+{
+	for (size_t i = 0; i < CONTAINER_BINDS_MAX; i++)
+		mem_closep(&container->binds[i]);
+	mem_closep(&container->upper);
+	mem_closep(&container->work);
+	mem_closep(&container->stubs);
+	mem_closep(&container->init);
+	mounts_done(&container->mounts);
+}
+
+static int container_run(struct store *store, const struct rootfs *rootfs, const struct job *job,
+			 int *ret_code, struct err *err)
+{
+	_cleanup_free_ struct container *container = xcalloc(1, sizeof(*container));
+	struct store_tmp tmp = { .dir = -1, .lock = -1 };
+	int result = container_prepare(container, store, rootfs, job, err);
+
 	if (result == 0 && rootfs->layer_count > 0)
-		result = make_upper(container, store, err);
+		result = container_make_upper(container, store, &tmp, err);
 	/* the trees and the upper have locks of their own: gc and other builds may go on */
 	store_unlock(store);
 	if (result == 0)
-		result = run_prepared(container, ret_code, err);
-	drop_upper(container, store);
-	close_binds(container);
-	mounts_done(&container->mounts);
-	close(container->init);
+		result = container_start(container, ret_code, err);
+	container_done(container);
+	container_drop_upper(store, &tmp);
 	return result;
 }
 

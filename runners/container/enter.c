@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -57,12 +58,31 @@ static int report(const struct container *container, struct err *err)
 
 /* ---- before ---------------------------------------------------------------------------------- */
 
+static int bind_folder(struct container *container, size_t number, struct err *err)
+{
+	_cleanup_close_ int fd = mount_find(container->job->mounts[number].folder, "folder", err);
+	char path[40];
+
+	if (fd < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	container->binds[number] = mount_clone(path, 0);
+	if (container->binds[number] < 0)
+		return err_sys_as(err, ERR_CONTAINER, errno, "mount a folder of the store");
+	return 0;
+}
+
 static int open_sources(struct container *container, struct err *err)
 {
 	if (container->upper >= 0) {
 		container->upper = mount_find(container->upper, "folder", err);
 		container->work = container->upper < 0 ? -1 : mount_find(container->work, "folder", err);
 		if (container->work < 0)
+			return -1;
+	}
+	if (container->stubs >= 0) {
+		container->stubs = mount_find(container->stubs, "folder", err);
+		if (container->stubs < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < container->rootfs->layer_count; i++) {
@@ -73,6 +93,8 @@ static int open_sources(struct container *container, struct err *err)
 	for (size_t i = 0; i < container->job->mount_count; i++) {
 		const struct mount *mount = &container->job->mounts[i];
 
+		if (mount->kind == MOUNT_FOLDER && bind_folder(container, i, err) < 0)
+			return -1;
 		if (mount->kind != MOUNT_BIND || container->binds[i] >= 0)
 			continue;
 		container->binds[i] = mount_clone(mount->source, AT_RECURSIVE);
@@ -81,7 +103,7 @@ static int open_sources(struct container *container, struct err *err)
 			return err_mend(err, "the source of a mount must exist and be readable");
 		}
 	}
-	return 0;
+	return container_open_images(container, err);
 }
 
 int container_before(void *data)
@@ -222,7 +244,8 @@ static int mount_bind(const struct container *container, int root, const struct 
 	return err_sys_as(err, ERR_CONTAINER, errno, "set the flags of %s", op->target);
 }
 
-static int make_file(int root, const struct mount_op *op, struct err *err)
+static int make_file(const struct container *container, int root, const struct mount_op *op,
+		     struct err *err)
 {
 	_cleanup_close_ int there = fs_open_in_root(root, op->target, O_PATH | O_NOFOLLOW, 0);
 	_cleanup_close_ int file = -1;
@@ -231,6 +254,9 @@ static int make_file(int root, const struct mount_op *op, struct err *err)
 	/* one that is empty says as little as none */
 	if (there >= 0 && (fstat(there, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > 0))
 		return 0;
+	/* what a step writes is kept: this is not to be in it */
+	if (container->job->step)
+		return container_bind_text(container, root, op->target, op->source, err);
 	file = fs_open_in_root(root, op->target, O_WRONLY | O_CREAT | O_NOFOLLOW, 0644);
 	if (file < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
@@ -256,11 +282,11 @@ static int mount_below(const struct container *container, int root, struct err *
 		else if (op->kind == MOUNT_OP_BIND)
 			result = mount_bind(container, root, op, err);
 		else if (op->kind == MOUNT_OP_FILE)
-			result = make_file(root, op, err);
+			result = make_file(container, root, op, err);
 		if (result < 0)
 			return -1;
 	}
-	return 0;
+	return container_put_secrets(container, root, err);
 }
 
 /* ---- inside ---------------------------------------------------------------------------------- */
@@ -331,8 +357,26 @@ static int seal_paths(const struct container *container, struct err *err)
 	return 0;
 }
 
+/*
+ * A step may gain rights by exec: its filter comes first, while there is CAP_SYS_ADMIN. A core dump
+ * would end in the layer, secrets with it; with a limit of 1 the kernel hands none to a helper either.
+ */
+static int drop_rights_of_step(const struct container *container, struct err *err)
+{
+	const struct rlimit none = { 1, 1 };
+
+	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		return err_sys_as(err, ERR_CONTAINER, errno, "forbid core dumps");
+	if (filter_load_gaining(container->map->kind == IDMAP_SINGLE ? FILTER_JOB_SINGLE : FILTER_JOB,
+				err) < 0)
+		return -1;
+	return caps_limit(container->job->capabilities | INIT_CAPABILITIES, err);
+}
+
 static int drop_rights(const struct container *container, struct err *err)
 {
+	if (container->job->step)
+		return drop_rights_of_step(container, err);
 	if (caps_limit(container->job->capabilities | INIT_CAPABILITIES, err) < 0)
 		return -1;
 	if (container->job->seccomp == SECCOMP_UNCONFINED && container->map->kind != IDMAP_SINGLE)

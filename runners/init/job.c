@@ -167,6 +167,8 @@ static int drop_rights(const struct proto_start *head)
 		return -1;
 	if (set_capabilities(mask) < 0)
 		return -1;
+	if (head->flags & PROTO_START_GAIN)
+		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return -1;
@@ -283,6 +285,10 @@ static int make_pipes(struct session *session, int ends[PROTO_STREAMS])
 	}
 	if (make_pipe(&session->out[PROTO_STDOUT].fd, &ends[PROTO_STDOUT], false) < 0)
 		return -1;
+	if (request.head.flags & PROTO_START_ONE_OUTPUT) {
+		ends[PROTO_STDERR] = fcntl(ends[PROTO_STDOUT], F_DUPFD_CLOEXEC, 3);
+		return ends[PROTO_STDERR];
+	}
 	return make_pipe(&session->out[PROTO_STDERR].fd, &ends[PROTO_STDERR], false);
 }
 

@@ -117,6 +117,8 @@ struct proto_setup {
 
 #define PROTO_START_TTY 1u
 #define PROTO_START_STDIN 2u		/* stdin will come as DATA; without it: /dev/null */
+#define PROTO_START_ONE_OUTPUT 8u	/* its standard error goes where its standard output goes */
+#define PROTO_START_GAIN 4u		/* exec may give it rights (sudo); else no_new_privs */
 
 /*
  * Followed by: argc strings, envc strings, workdir, each ended by NUL; then group_count u32.

@@ -1,0 +1,73 @@
+/*
+ * Cache folders of run steps: caches/MAP/HEX/data, kept from build to build. HEX is the hash of the path
+ * inside, so that no text of a spec is ever a path here. One build at a time has a cache: an exclusive
+ * flock on caches/MAP/HEX/ok, whose time says to gc when it was last asked for.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/fs.h"
+#include "core/log.h"
+#include "core/store/internal.h"
+
+static int lock_cache(int folder, const char *path, struct err *err)
+{
+	_cleanup_close_ int lock = openat(folder, "ok", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+					  0600);
+
+	if (lock < 0)
+		return store_fail(err, errno, "open the cache of %s", path);
+	if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
+		log_note("another build uses the cache of %s: waiting for it", path);
+		if (flock(lock, LOCK_EX) < 0)
+			return store_fail(err, errno, "lock the cache of %s", path);
+	}
+	(void)futimens(lock, NULL); /* for gc */
+	return TAKE_FD(lock);
+}
+
+static int open_data(struct store *store, int folder, const char *path, struct err *err)
+{
+	_cleanup_close_ int data = -1;
+	uint32_t uid, gid;
+	struct stat st;
+
+	data = fs_open_dir_made(folder, "data", 0755, err);
+	if (data < 0)
+		return err_wrap(err, "open the cache of %s", path);
+	if (!idmap_uid_outside(&store->map, 0, &uid) || !idmap_gid_outside(&store->map, 0, &gid) ||
+	    fstat(data, &st) < 0)
+		return err_set(err, ERR_STORE, "the id map has no root");
+	/* new: what is inside may give it to another of its users later */
+	if (geteuid() == 0 && st.st_uid == 0 && uid != 0 &&
+	    fchownat(folder, "data", uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return store_fail(err, errno, "give away the cache of %s", path);
+	return TAKE_FD(data);
+}
+
+int store_cache_open(struct store *store, const char *path, int *ret_data, int *ret_lock,
+		     struct err *err)
+{
+	_cleanup_free_ char *where = NULL, *shown = str_escape(path, 200);
+	_cleanup_close_ int folder = -1, lock = -1;
+	char hex[DIGEST_HEX_SIZE];
+	struct digest digest;
+
+	digest_of(path, strlen(path), &digest);
+	digest_hex(&digest, hex);
+	where = xasprintf("caches/%s/%s", store->map.id, hex);
+	folder = store_folder(store, where, err);
+	lock = folder < 0 ? -1 : lock_cache(folder, shown, err);
+	if (lock < 0)
+		return -1;
+	*ret_data = open_data(store, folder, shown, err);
+	if (*ret_data < 0)
+		return -1;
+	*ret_lock = TAKE_FD(lock);
+	return 0;
+}
