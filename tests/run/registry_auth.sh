@@ -34,9 +34,13 @@ unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
 
 own_network='ip link set lo up && ip address add 198.51.100.7/32 dev lo &&
 	ip address add 169.254.169.254/32 dev lo'
-if unshare -rn sh -c "$own_network" 2>"$W/err"; then
+# as root in no other user namespace: the worker's jail needs ids
+unshare=-rn
+[ "$(id -u)" != 0 ] || unshare=-n
+[ $unshare = -rn ] || export REGISTRY_JAIL=1
+if unshare $unshare sh -c "$own_network" 2>"$W/err"; then
 	export REGISTRY_OWN_NETWORK=1
-	set -- unshare -rn sh -c "$own_network"' && exec "$@"' sh
+	set -- unshare $unshare sh -c "$own_network"' && exec "$@"' sh
 else
 	echo 'no network of its own: cases about other addresses are left out'
 	set --

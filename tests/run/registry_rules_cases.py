@@ -205,6 +205,7 @@ def realm_cases():
     return {
         "http": lambda t: mock.http.url("/token/" + t.name),
         "evil": lambda t: mock.evil.url("/evil/%s/token" % t.name, host="localhost"),
+        "evil_address": lambda t: mock.evil.url("/evil/%s/token" % t.name),
         "http_name": lambda t: mock.http.url("/token/" + t.name, host="localhost"),
         "metadata": lambda t: "https://%s/token/%s" % (METADATA, t.name),
         "link_local": lambda t: "https://[fe80::1]/token/" + t.name,
