@@ -14,8 +14,10 @@ declare -A what=(
 	[R4]='uploads whose Location is elsewhere'
 	[R5]='certificates from nobody: registry, token server, blobs'
 	[R6]='a registry without TLS'
+	[R7]='logins that cannot be read'
 	[R8]='redirects to other protocols and to local networks'
 	[R12]='10 GiB at each endpoint'
+	[R13]='indexes in indexes'
 	[R15]='other content than the digest says'
 	[R16]='encodings, bombs'
 	[R17]='credentials that lie about (netrc)'
@@ -46,7 +48,7 @@ else
 	set --
 fi
 mkdir "$W/cases"
-export DUET_LIBEXEC=$W/bin
+export DUET DUET_LIBEXEC=$W/bin
 cp "$W"/*.crt "$W"/*.key "$W/cases"
 PYTHONDONTWRITEBYTECODE=1 "$@" timeout 200 /usr/bin/python3 "$SRC/tests/run/registry_cases.py" \
 	"$probe" "$W/cases" ${REGISTRY_CASES:+"$REGISTRY_CASES"} >"$W/out" 2>"$W/err" || cat "$W/err"
