@@ -14,8 +14,10 @@ declare -A what=(
 	[R4]='uploads whose Location is elsewhere'
 	[R5]='certificates from nobody: registry, token server, blobs'
 	[R6]='a registry without TLS'
+	[R7]='logins that cannot be read'
 	[R8]='redirects to other protocols and to local networks'
 	[R12]='10 GiB at each endpoint'
+	[R13]='indexes in indexes'
 	[R15]='other content than the digest says'
 	[R16]='encodings, bombs'
 	[R17]='credentials that lie about (netrc)'
@@ -34,14 +36,19 @@ unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
 
 own_network='ip link set lo up && ip address add 198.51.100.7/32 dev lo &&
 	ip address add 169.254.169.254/32 dev lo'
-if unshare -rn sh -c "$own_network" 2>"$W/err"; then
+# as root in no other user namespace: the worker's jail needs ids
+unshare=-rn
+[ "$(id -u)" != 0 ] || unshare=-n
+[ $unshare = -rn ] || export REGISTRY_JAIL=1
+if unshare $unshare sh -c "$own_network" 2>"$W/err"; then
 	export REGISTRY_OWN_NETWORK=1
-	set -- unshare -rn sh -c "$own_network"' && exec "$@"' sh
+	set -- unshare $unshare sh -c "$own_network"' && exec "$@"' sh
 else
 	echo 'no network of its own: cases about other addresses are left out'
 	set --
 fi
 mkdir "$W/cases"
+export DUET DUET_LIBEXEC=$W/bin
 cp "$W"/*.crt "$W"/*.key "$W/cases"
 PYTHONDONTWRITEBYTECODE=1 "$@" timeout 200 /usr/bin/python3 "$SRC/tests/run/registry_cases.py" \
 	"$probe" "$W/cases" ${REGISTRY_CASES:+"$REGISTRY_CASES"} >"$W/out" 2>"$W/err" || cat "$W/err"

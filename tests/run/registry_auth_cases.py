@@ -1,5 +1,6 @@
 """Cases of registry_auth.sh: the ways to log in, and what each of them tells whom."""
 import json
+import os
 import time
 
 from registry_harness import BLOB, IDENTITY, LAYER, SECRET, USER, case, mock, variants
@@ -170,10 +171,35 @@ def outlived(t):
 
 @case("auth", auth="bearer", public=False, narrow=True)
 def wider_scope(t):
-    """A token that is good for something else: the second challenge says for what."""
+    """A token that is not enough: the second challenge says for what it has to be."""
     t.pull("blob", options=LOGIN)
     scopes = [one.query["scope"] for one in t.tokens_asked()]
-    assert len(scopes) == 2 and any("pull" in one for one in scopes[1]), scopes
+    assert len(scopes) == 2 and "repository:wider_scope/more:pull" in scopes[1], scopes
+
+
+@case("auth", auth="bearer", public=False)
+def token_server_at_another_port(t):
+    """The same name: as small registries have it. An address is nobody's name: see realm_evil_address."""
+    t.repo.realm = mock.tokens.url("/token/" + t.name, host="localhost")
+    t.pull(options=LOGIN, where="localhost:%d" % mock.registry.port)
+    t.only_bearer_to_registry()
+    assert t.secrets("tokens") == [("tokens", BASIC)], t.secrets()
+
+
+@case("auth", auth="bearer")
+def token_server_elsewhere_for_nobody(t):
+    """Who has no login has none to lose."""
+    t.repo.realm = mock.tokens.url("/token/" + t.name)
+    t.pull()
+    t.nothing_told_to("tokens")
+
+
+@case("auth", auth="bearer", public=False)
+def in_the_jail(t):
+    """As duet does it, with the worker behind its walls."""
+    if os.environ.get("REGISTRY_JAIL"):
+        t.pull(options=LOGIN, jailed=True)
+    t.only_bearer_to_registry()
 
 
 @case("auth", auth="bearer", public=False)

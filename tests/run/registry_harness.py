@@ -82,7 +82,7 @@ class Test:
             done = subprocess.run(
                 command, capture_output=True, timeout=40, check=False,
                 env={"HOME": DIR + "/home", "PATH": "/usr/bin:/bin", "SSL_CERT_FILE": CA,
-                     **(env or {})})
+                     "DUET_LIBEXEC": os.environ.get("DUET_LIBEXEC", ""), **(env or {})})
         except subprocess.TimeoutExpired as error:
             raise AssertionError("took more than 40 s") from error
         output = (done.stdout + done.stderr).decode("utf-8")

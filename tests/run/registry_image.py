@@ -38,7 +38,7 @@ class Repo:
     lifetime_s      after which a token is refused; `expires_in` is what is said about it
     challenge       instead of the challenge that would be sent; a string or a list of them
     realm           instead of /token/NAME of the listener that was asked
-    narrow          the scope of the first challenge is too small; the second says insufficient_scope
+    narrow          the first challenge names too little; the second, insufficient_scope, names all
     hook            hook(request, reply), before all else: true when it has answered
     evil            evil(request, reply): what the evil listener does for this repository
     blob_location   blob_location(repo, digest): where a GET for a blob is sent

@@ -206,6 +206,7 @@ def realm_cases():
         "http": lambda t: mock.http.url("/token/" + t.name),
         "evil": lambda t: mock.evil.url("/evil/%s/token" % t.name, host="localhost"),
         "evil_address": lambda t: mock.evil.url("/evil/%s/token" % t.name),
+        "http_name": lambda t: mock.http.url("/token/" + t.name, host="localhost"),
         "metadata": lambda t: "https://%s/token/%s" % (METADATA, t.name),
         "link_local": lambda t: "https://[fe80::1]/token/" + t.name,
         "private": lambda t: "https://10.0.0.1/token/" + t.name,
@@ -355,7 +356,7 @@ def plain_where_it_is_allowed(t):
 @case("R6", auth="bearer", public=False)
 def plain_for_this_host_alone(t):
     """--plain-http is for the registry, not for whom it names."""
-    t.repo.realm = mock.http.url("/token/" + t.name)
+    t.repo.realm = mock.http.url("/token/" + t.name, host="localhost")
     t.pull_bad("(auth|fetch)\\..*", "", on=mock.plain, options=("--plain-http", *LOGIN))
     assert t.asked("http") == [], t.asked("http")
 
@@ -378,11 +379,11 @@ def naive_http():
                  "ftp": "ftp://127.0.0.1:PORT/x", "unix": "unix:/run/x", "data": "data:,x",
                  "dict": "dict://127.0.0.1:PORT/x", "smb": "smb://127.0.0.1/x"})
 def protocol(t, location):
-    location = location.replace("PORT", str(mock.http.port))
-    before = mock.http.connections
+    nobody = Listener("nobody", mock.log, mock.answer)
+    location = location.replace("PORT", str(nobody.port))
     t.repo.blob_location = lambda repo, digest: location
     t.pull_bad("fetch.failed", "redirected to .*, which ")
-    assert mock.http.connections == before, "somebody was connected to"
+    assert nobody.connections == 0, "somebody was connected to"
 
 
 @case("R8")
@@ -407,11 +408,11 @@ def public_to_local(t):
 def naive_protocol():
     repo = mock.add("control_r8")
     repo.add_image([LAYER])
-    before = mock.http.connections
-    repo.blob_location = lambda repo, digest: "gopher://127.0.0.1:%d/x" % mock.http.port
+    nobody = Listener("nobody", mock.log, mock.answer)
+    repo.blob_location = lambda repo, digest: "gopher://127.0.0.1:%d/x" % nobody.port
     curl("-L", "--proto-redir", "=all", "--max-time", "2",
          mock.registry.url("/v2/control_r8/blobs/" + BLOB))
-    return mock.http.connections > before and "curl --proto-redir =all: connects"
+    return nobody.connections > 0 and "curl --proto-redir =all: connects"
 
 
 # --- R17: what lies about ------------------------------------------------------------------------------------

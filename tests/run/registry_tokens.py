@@ -14,6 +14,8 @@ class Token:
     def allows(self, repo, action):
         if time.monotonic() > self.until:
             return False
+        if repo.narrow and not any(one[0] == repo.name + "/more" for one in self.scopes):
+            return False
         return any(one[0] == repo.name and action in one[1] for one in self.scopes)
 
 
@@ -69,12 +71,11 @@ class Tokens:
     @staticmethod
     def challenge(repo, request, action, token):
         actions = "pull" if action == "pull" else "pull,push"
-        # with `narrow` the first challenge names less than what is needed
-        if repo.narrow and not token:
-            actions = "pull" if action == "push" else "metadata"
-        realm = repo.realm or request.listener.url("/token/" + repo.name)
-        text = 'Bearer realm="%s",service="the, \\"mock\\"",scope="repository:%s:%s"' % (
-            realm, repo.name, actions)
+        realm = repo.realm if repo.realm is not None else request.listener.url("/token/" + repo.name)
+        scope = "repository:%s:%s" % (repo.name, actions)
+        if repo.narrow and token:
+            scope += " repository:%s/more:pull" % repo.name
+        text = 'Bearer realm="%s",service="the, \\"mock\\"",scope="%s"' % (realm, scope)
         if token and time.monotonic() <= token.until:
             text += ',error="insufficient_scope"'
         elif token:

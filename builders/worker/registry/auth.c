@@ -12,6 +12,7 @@
 
 #define RENEW_EARLY_MS 10000	/* before it runs out */
 #define SHOWN_MAX 200
+#define SCOPES_MAX 2048		/* bytes; they are part of a URL */
 
 static int64_t now_ms(void)
 {
@@ -157,12 +158,58 @@ static int learn(struct visit *visit, const struct ask_result *result, struct er
 	return 1;
 }
 
+static bool has_scope(const char *scopes, const char *scope, size_t length)
+{
+	for (const char *at = scopes; *at; at += strspn(at, " ")) {
+		size_t its = strcspn(at, " ");
+
+		if (its == length && !strncmp(at, scope, length))
+			return true;
+		at += its;
+	}
+	return false;
+}
+
+/* Takes up the rights that a challenge says are missing; false when they were asked for already. */
+static bool widen(struct visit *visit, const struct ask_result *result)
+{
+	const char *header = result->reply.fields[HTTP_WWW_AUTHENTICATE];
+	_cleanup_(challenge_done) struct challenge challenge = { 0 };
+	_cleanup_(str_done) struct str scopes = { 0 };
+	bool wider = false;
+
+	if (!header || !challenge_parse(header, &challenge) ||
+	    challenge.kind != CHALLENGE_BEARER || !challenge.scope || !challenge.error ||
+	    strcmp(challenge.error, "insufficient_scope"))
+		return false;
+	str_add(&scopes, visit->scope);
+	for (const char *at = challenge.scope; *at; at += strspn(at, " ")) {
+		size_t length = strcspn(at, " ");
+
+		if (length > 0 && !has_scope(scopes.text, at, length)) {
+			str_add(&scopes, " ");
+			str_addn(&scopes, at, length);
+			wider = true;
+		}
+		at += length;
+	}
+	if (!wider || scopes.length > SCOPES_MAX)
+		return false;
+	free(visit->scope);
+	visit->scope = xstrdup(scopes.text);
+	return true;
+}
+
 /* What was sent was not enough: is there another token to be had? */
-static int renew(struct visit *visit, const char *sent)
+static int renew(struct visit *visit, const struct ask_result *result, const char *sent)
 {
 	struct auth *auth = &visit->session->auth;
 	struct auth_token *token = find_token(auth, visit->scope);
 
+	if (auth->challenge.kind == CHALLENGE_BEARER && widen(visit, result)) {
+		visit->fresh = false;
+		return 1;
+	}
 	if (auth->challenge.kind != CHALLENGE_BEARER || visit->fresh)
 		return 0;
 	if (token && str_has_prefix(sent, "Bearer ") &&
@@ -182,7 +229,7 @@ int auth_challenged(void *data, const struct ask_result *result, const char *sen
 		return 0;
 	pthread_mutex_lock(&auth->lock);
 	if (sent)
-		again = renew(visit, sent);
+		again = renew(visit, result, sent);
 	else if (auth->challenge.kind == CHALLENGE_NONE)
 		again = learn(visit, result, err);
 	else

@@ -1,0 +1,30 @@
+#!/bin/bash
+# `duet pull` killed while layers come (pull_kill.py, against the mock): the store stays sound, and the
+# next pull goes on where the killed one was. With DUET_SOAK at many more points.
+# shellcheck source=tests/run/lib.sh
+. "${srcdir:-.}/tests/run/lib.sh"
+kill_point=$BUILD/tests/run/kill_point
+which=some seconds=200
+[ -z "${DUET_SOAK-}" ] || which=all seconds=3000
+
+[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
+[ -x "$kill_point" ] || skip "$kill_point is not built"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=duet test' \
+	-addext 'subjectAltName=IP:127.0.0.1' -keyout "$W/good.key" -out "$W/good.crt" \
+	2>"$W/openssl.log" || skip "openssl makes no certificate: $(cat "$W/openssl.log")"
+unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
+export SSL_CERT_FILE=$W/good.crt HOME=$W/home
+mkdir "$HOME"
+
+PYTHONDONTWRITEBYTECODE=1 timeout $seconds /usr/bin/python3 "$SRC/tests/run/pull_kill.py" \
+	"$DUET" "$kill_point" "$W" $which >"$W/out" 2>"$W/err" || cat "$W/err"
+while IFS=$'\t' read -r kind first second; do
+	case $kind in
+	ok) ok "$first" ;;
+	bad) not_ok "$first: ${second// | /
+}" ;;
+	esac
+done <"$W/out"
+is 'all points were tried' "$(tail -n 1 "$W/out")" end
+no_leftovers 'at the end' "$W/store"
+finish
