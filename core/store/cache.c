@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/fs.h"
 #include "core/log.h"
 #include "core/store/internal.h"
 
@@ -31,23 +30,23 @@ static int lock_cache(int folder, const char *path, struct err *err)
 	return TAKE_FD(lock);
 }
 
+/* What is inside may give it to another of its users later, or take rights away: it stays so. */
 static int open_data(struct store *store, int folder, const char *path, struct err *err)
 {
-	_cleanup_close_ int data = -1;
 	uint32_t uid, gid;
-	struct stat st;
+	int data;
 
-	data = fs_open_dir_made(folder, "data", 0755, err);
-	if (data < 0)
-		return err_wrap(err, "open the cache of %s", path);
-	if (!idmap_uid_outside(&store->map, 0, &uid) || !idmap_gid_outside(&store->map, 0, &gid) ||
-	    fstat(data, &st) < 0)
+	if (!idmap_uid_outside(&store->map, 0, &uid) || !idmap_gid_outside(&store->map, 0, &gid))
 		return err_set(err, ERR_STORE, "the id map has no root");
-	/* new: what is inside may give it to another of its users later */
-	if (geteuid() == 0 && st.st_uid == 0 && uid != 0 &&
-	    fchownat(folder, "data", uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return store_fail(err, errno, "give away the cache of %s", path);
-	return TAKE_FD(data);
+	if (mkdirat(folder, "data", 0755) == 0) {
+		if (fchmodat(folder, "data", 0755, 0) < 0 ||
+		    (geteuid() == 0 && fchownat(folder, "data", uid, gid, AT_SYMLINK_NOFOLLOW) < 0))
+			return store_fail(err, errno, "give away the cache of %s", path);
+	} else if (errno != EEXIST) {
+		return store_fail(err, errno, "make the cache of %s", path);
+	}
+	data = openat(folder, "data", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return data >= 0 ? data : store_fail(err, errno, "open the cache of %s", path);
 }
 
 int store_cache_open(struct store *store, const char *path, int *ret_data, int *ret_lock,

@@ -8,7 +8,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "core/fs.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "runners/container/container.h"
@@ -50,21 +49,26 @@ static enum writes_kind choose_writes(const struct job *job)
 	return WRITES_DISK;
 }
 
-/* A folder in the store's temporary one, owned by the namespace's root. */
+/*
+ * A folder in the store's temporary one; a new one is owned by the namespace's root, whatever the umask.
+ * One that is taken up again stays as it is.
+ */
 static int make_folder(struct store *store, int dir, const char *name, struct err *err)
 {
-	_cleanup_close_ int fd = fs_open_dir_made(dir, name, 0755, err);
 	uint32_t uid, gid;
-	struct stat st;
+	int fd;
 
-	if (fd < 0)
-		return -1;
 	if (!idmap_uid_outside(&store->map, 0, &uid) || !idmap_gid_outside(&store->map, 0, &gid))
 		return err_set(err, ERR_CONTAINER, "the id map has no root");
-	/* one that is taken up again may have another owner by now */
-	if (geteuid() == 0 && fstat(fd, &st) == 0 && st.st_uid == 0 && fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return err_sys_as(err, ERR_CONTAINER, errno, "give away %s", name);
-	return TAKE_FD(fd);
+	if (mkdirat(dir, name, 0755) == 0) {
+		if (fchmodat(dir, name, 0755, 0) < 0 ||
+		    (geteuid() == 0 && fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0))
+			return err_sys_as(err, ERR_CONTAINER, errno, "give away %s", name);
+	} else if (errno != EEXIST) {
+		return err_sys_as(err, ERR_CONTAINER, errno, "make folder %s", name);
+	}
+	fd = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 ? fd : err_sys_as(err, ERR_CONTAINER, errno, "open folder %s", name);
 }
 
 int container_upper_folders(struct container *container, struct store *store, int dir,
