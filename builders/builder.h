@@ -142,5 +142,8 @@ int64_t builder_run_time(const struct build *build, const struct plan_step *step
 struct worker_request;
 int builder_pack(struct store *store, struct worker_request *request, int input, const char *what,
 		 struct build_blob *ret, struct err *err);
+/* The same with several inputs; request->fd_count is set here. */
+int builder_pack_many(struct store *store, struct worker_request *request, const int *inputs,
+		      size_t count, const char *what, struct build_blob *ret, struct err *err);
 
 #endif

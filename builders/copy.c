@@ -1,103 +1,173 @@
-/* `copy` as a step and `directory` as a source: files of the host become a layer. */
-#include <errno.h>
-#include <fcntl.h>
+/* `copy` as a step and `directory` as a source: files of the host or of another image become a layer. */
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "builders/builder.h"
+#include "builders/sources.h"
 #include "builders/worker/client.h"
-#include "core/fs.h"
 #include "core/mem.h"
-#include "core/path.h"
 
-/* A file comes readable: the worker has no /proc to open it again with the caller's rights. */
-static int open_source(const char *path, struct err *err)
+/* A request's descriptors: the selection's text, then its sources or trees. */
+struct inputs {
+	int fds[WORKER_LOWER_MAX];	/* the first is owned, the others are borrowed */
+	size_t count;
+};
+
+static void inputs_done(struct inputs *inputs)
 {
-	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
-	struct stat st;
-	int readable;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_sys(err, errno, "open %s", path);
-	if (!S_ISREG(st.st_mode))
-		return TAKE_FD(fd);
-	readable = fs_reopen(fd, O_RDONLY | O_NOCTTY);
-	if (readable < 0)
-		return err_sys(err, errno, "open %s", path);
-	return readable;
+	if (inputs->count)
+		close(inputs->fds[0]);
 }
 
-static int resolve_path(const char *path, uint32_t flags, struct digest *ret, struct err *err)
+static int list_inputs(struct inputs *ret, const struct selection *selection, struct err *err)
+{
+	size_t count = selection->trees ? selection->tree_count : selection->count;
+	int text;
+
+	if (count + 1 > ARRAY_SIZE(ret->fds))
+		return err_set(err, ERR_LAYER_LIMIT, "copy: from an image of more than %zu layers",
+			       ARRAY_SIZE(ret->fds) - 1);
+	text = sources_text(selection, err);
+	if (text < 0)
+		return -1;
+	ret->fds[0] = text;
+	for (size_t i = 0; i < count; i++)
+		ret->fds[1 + i] = selection->trees ? selection->trees[i] : selection->sources[i].fd;
+	ret->count = 1 + count;
+	return 0;
+}
+
+static int ask_worker(const struct selection *selection, uint32_t flags, const char *what,
+		      struct digest *ret, struct err *err)
 {
 	struct worker_request request = { .version = WORKER_VERSION, .op = WORKER_DIGEST_SOURCE,
-					  .fd_count = 1, .flags = flags };
-	_cleanup_close_ int source = open_source(path, err);
+					  .flags = flags | (selection->into ? WORKER_INTO : 0) };
+	_cleanup_(inputs_done) struct inputs inputs = { 0 };
 	struct worker_reply reply;
 
-	if (source < 0)
+	if (list_inputs(&inputs, selection, err) < 0)
 		return -1;
-	snprintf(request.name, sizeof(request.name), "%s", path_base(path));
-	if (worker_run(NULL, &request, &source, 1, path, &reply, err) < 0)
-		return err_wrap(err, "read %s", path);
+	request.fd_count = (uint32_t)inputs.count;
+	if (worker_run(NULL, &request, inputs.fds, inputs.count, what, &reply, err) < 0)
+		return -1;
 	*ret = reply.blob;
 	return 0;
+}
+
+/* `question` names what is selected; nothing is read while nothing has changed since the last answer. */
+static int digest_selection(struct store *store, const struct selection *selection, uint32_t flags,
+			    const char *question, struct digest *ret, struct err *err)
+{
+	_cleanup_(err_done) struct err ignored = { 0 };
+	bool known_state, at_rest = false;
+	struct digest state;
+	int known;
+
+	/* what cannot be walked through here a worker may still read, with the caller's rights over it */
+	known_state = sources_state(selection, &state, &at_rest, &ignored) == 0;
+	if (known_state) {
+		known = store_sources_get(store, question, &state, ret, err);
+		if (known != 0)
+			return known < 0 ? -1 : 0;
+	}
+	if (ask_worker(selection, flags, selection->sources[0].name, ret, err) < 0)
+		return -1;
+	return known_state && at_rest ? store_sources_set(store, question, &state, ret, err) : 0;
 }
 
 static int copy_resolve(struct resolve *resolve, const struct source *source,
 			const struct step *step, struct digest *ret, struct plan_base *ret_base,
 			struct err *err)
 {
-	(void)resolve;
+	_cleanup_(select_done) struct selection selection = { 0 };
+	_cleanup_(str_done) struct str question = { 0 };
+
 	(void)source;
 	(void)ret_base;
-	return step->from_image ? 0 : resolve_path(step->patterns.items[0], 0, ret, err);
+	if (step->from_image)
+		return 0;
+	if (sources_of_host(&selection, resolve->spec, step, err) < 0)
+		return -1;
+	str_addf(&question, "copy %d %s", selection.into, resolve->spec->dir);
+	for (size_t i = 0; i < step->patterns.count; i++)
+		str_addf(&question, "\n%s", step->patterns.items[i]);
+	if (digest_selection(resolve->store, &selection, 0, question.text, ret, err) < 0)
+		return err_wrap(err, "copy");
+	return 0;
 }
 
 static int directory_resolve(struct resolve *resolve, const struct source *source,
 			     const struct step *step, struct digest *ret,
 			     struct plan_base *ret_base, struct err *err)
 {
-	(void)resolve;
+	_cleanup_(select_done) struct selection selection = { 0 };
+	_cleanup_free_ char *question = xasprintf("directory %s", source->path);
+
 	(void)step;
 	(void)ret_base;
-	return resolve_path(source->path, WORKER_KEEP, ret, err);
+	if (sources_of_folder(&selection, source->path, err) < 0)
+		return -1;
+	if (digest_selection(resolve->store, &selection, WORKER_KEEP, question, ret, err) < 0)
+		return err_wrap(err, "read %s", source->path);
+	return 0;
 }
 
-static int pack_path(struct build *build, struct worker_request *request, const char *path,
-		     const char *what, struct build_blob *ret, struct err *err)
+static int pack_selection(struct build *build, struct worker_request *request,
+			  const struct selection *selection, const char *what,
+			  struct build_blob *ret, struct err *err)
 {
-	_cleanup_close_ int source = open_source(path, err);
+	_cleanup_(inputs_done) struct inputs inputs = { 0 };
 
-	if (source < 0)
+	if (list_inputs(&inputs, selection, err) < 0)
 		return -1;
 	request->version = WORKER_VERSION;
 	request->op = WORKER_PACK;
-	request->fd_count = 2;
-	snprintf(request->name, sizeof(request->name), "%s", path_base(path));
-	return builder_pack(build->store, request, source, what, ret, err);
+	request->flags |= selection->into ? WORKER_INTO : 0;
+	return builder_pack_many(build->store, request, inputs.fds, inputs.count, what, ret, err);
+}
+
+static int from_image(struct build *build, const struct step *copy, int trees[ROOTFS_LAYERS_MAX],
+		      struct selection *ret, struct err *err)
+{
+	struct rootfs *other;
+
+	if (builders_stage(build, copy->image, &other, err) < 0)
+		return -1;
+	for (size_t i = 0; i < other->layer_count; i++)
+		trees[i] = other->layers[i].tree;
+	return sources_of_image(ret, copy, trees, other->layer_count, err);
 }
 
 static int copy_open(struct build *build, const struct plan_step *step, struct stack *below,
 		     struct build_blob *ret, struct err *err)
 {
 	const struct step *copy = step->step;
-	struct worker_request request = { .flags = copy->has_mode ? WORKER_HAS_MODE : 0,
-					  .mode = copy->mode, .owner_uid = copy->owner_uid,
-					  .owner_gid = copy->owner_gid };
+	uint32_t image = WORKER_FROM_IMAGE | (copy->has_owner ? 0 : WORKER_KEEP_OWNERS);
+	struct worker_request request = {
+		.flags = (copy->has_mode ? WORKER_HAS_MODE : 0) | (copy->from_image ? image : 0),
+		.mode = copy->mode, .owner_uid = copy->owner_uid, .owner_gid = copy->owner_gid,
+	};
+	_cleanup_(select_done) struct selection selection = { 0 };
+	int trees[ROOTFS_LAYERS_MAX];
 
 	(void)below;
+	if ((copy->from_image ? from_image(build, copy, trees, &selection, err)
+			      : sources_of_host(&selection, build->spec, copy, err)) < 0)
+		return -1;
 	snprintf(request.text, sizeof(request.text), "%s", copy->to);
-	return pack_path(build, &request, copy->patterns.items[0], step->summary, ret, err);
+	return pack_selection(build, &request, &selection, step->summary, ret, err);
 }
 
 static int directory_open(struct build *build, const struct plan_step *step, struct stack *below,
 			  struct build_blob *ret, struct err *err)
 {
 	struct worker_request request = { .flags = WORKER_KEEP, .text = "/" };
+	_cleanup_(select_done) struct selection selection = { 0 };
 
 	(void)below;
-	return pack_path(build, &request, step->source->path, step->summary, ret, err);
+	if (sources_of_folder(&selection, step->source->path, err) < 0)
+		return -1;
+	return pack_selection(build, &request, &selection, step->summary, ret, err);
 }
 
 const struct builder copy_builder = { "copy", copy_resolve, copy_open };

@@ -1,5 +1,6 @@
 /* Packing: a worker writes a layer into a new file, which becomes a blob of the store. */
 #include <stddef.h>
+#include <string.h>
 
 #include "builders/builder.h"
 #include "builders/worker/client.h"
@@ -8,16 +9,25 @@
 int builder_pack(struct store *store, struct worker_request *request, int input, const char *what,
 		 struct build_blob *ret, struct err *err)
 {
+	return builder_pack_many(store, request, &input, 1, what, ret, err);
+}
+
+int builder_pack_many(struct store *store, struct worker_request *request, const int *inputs,
+		      size_t count, const char *what, struct build_blob *ret, struct err *err)
+{
 	struct build_blob blob = { .fd = -1, .in_store = true, .has_expected = true };
 	_cleanup_close_ int out = -1;
 	struct worker_reply reply;
-	int fds[2];
+	int fds[WORKER_LOWER_MAX + 2];
 
+	if (count + 1 > ARRAY_SIZE(fds))
+		return err_set(err, ERR_LAYER_LIMIT, "more than %zu inputs", ARRAY_SIZE(fds) - 1);
 	if (store_blob_new(store, &out, err) < 0)
 		return -1;
 	fds[0] = out;
-	fds[1] = input;
-	if (worker_run(&store->map, request, fds, ARRAY_SIZE(fds), what, &reply, err) < 0)
+	memcpy(fds + 1, inputs, count * sizeof(*inputs));
+	request->fd_count = (uint32_t)(1 + count);
+	if (worker_run(&store->map, request, fds, 1 + count, what, &reply, err) < 0)
 		return -1;
 	if (store_blob_publish(store, out, &reply.blob, err) < 0)
 		return -1;

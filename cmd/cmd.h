@@ -21,6 +21,7 @@ struct cli {
 	const char *store;	/* --store */
 	const char *on;		/* --on */
 	const char *platform;	/* --platform */
+	const char *format;	/* --format */
 	bool json;		/* --json */
 	bool explain;		/* --explain */
 	bool tty;		/* -t */
@@ -30,6 +31,7 @@ struct cli {
 	bool check;		/* --check */
 	bool update;		/* --update */
 	bool check_reproducible;	/* --check-reproducible */
+	const char *from;	/* --from */
 	const char *username;	/* --username */
 	bool password_stdin;	/* --password-stdin */
 	bool no_verify;		/* --no-verify */
@@ -55,9 +57,11 @@ struct cli {
 #define OPT_LOGIN 512u	/* --username, --password-stdin, --no-verify */
 #define OPT_CACHE 1024u	/* --no-cache, --explain-cache */
 #define OPT_FAILED 2048u	/* --failed */
-#define OPT_LOCKED 4096u	/* --locked, --frozen */
-#define OPT_UPDATE 8192u	/* --check, --update */
-#define OPT_TWICE 16384u	/* --check-reproducible */
+#define OPT_LOCKED 16384u	/* --locked, --frozen */
+#define OPT_UPDATE 32768u	/* --check, --update */
+#define OPT_TWICE 65536u	/* --check-reproducible */
+#define OPT_FORMAT 4096u	/* --format FORMAT */
+#define OPT_FROM 8192u	/* --from FILE */
 
 struct command {
 	const char *name;
@@ -74,9 +78,11 @@ struct command {
 int cmd_build(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_check(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_doctor(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_export(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_gc(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_lock(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_init(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_login(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_logout(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);

@@ -53,6 +53,22 @@ static int ask_login(const struct cli *cli, const char *host, struct registry_ac
 	return *login->secret ? 0 : err_set(err, ERR_USAGE, "the password is empty");
 }
 
+static int try_login(const char *host, const struct registry_access *login, struct err *err)
+{
+	const char *api = strcmp(host, "docker.io") ? host : "registry-1.docker.io";
+	_cleanup_free_ char *user = str_escape(login->user, 100);
+	bool asked;
+
+	if (registry_try_login(api, login, &asked, err) < 0) {
+		err_wrap(err, "log in to %s as %s", host, user);
+		return err->code == ERR_AUTH ? err_mend(err, "nothing was kept; check user and password")
+					     : -1;
+	}
+	if (!asked)
+		log_warn("%s asks for no login: this one could not be tried", host);
+	return 0;
+}
+
 int cmd_login(const struct cli *cli, int *ret_code, struct err *err)
 {
 	_cleanup_(registry_access_done) struct registry_access login = { 0 };
@@ -62,7 +78,7 @@ int cmd_login(const struct cli *cli, int *ret_code, struct err *err)
 	if (!host || registry_access_config(host, &login, err) < 0 ||
 	    ask_login(cli, host, &login, err) < 0)
 		return -1;
-	if (!cli->no_verify && registry_try_login(host, &login, err) < 0)
+	if (!cli->no_verify && try_login(host, &login, err) < 0)
 		return -1;
 	if (login_save(host, login.user, login.secret, &where, err) < 0)
 		return -1;

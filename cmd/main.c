@@ -16,6 +16,8 @@
 #define EXIT_USAGE 2
 
 static const struct command commands[] = {
+	{ "init", "spec", "write a first spec, or one from a Dockerfile", "",
+	  OPT_FILE | OPT_FROM, 0, false, cmd_init },
 	{ "check", "spec", "check a spec and say what is wrong with it", "",
 	  OPT_FILE, 0, false, cmd_check },
 	{ "lock", "spec", "write duet.lock: what the inputs from outside the project are",
@@ -29,6 +31,8 @@ static const struct command commands[] = {
 	  cmd_build },
 	{ "pull", "image", "fetch an image from a registry and unpack it", "REFERENCE",
 	  OPT_STORE | OPT_ON | OPT_PLATFORM, 1, false, cmd_pull },
+	{ "export", "image", "write an image as one file", "[NAME] FILE",
+	  OPT_FILE | OPT_STORE | OPT_FORMAT, 2, false, cmd_export },
 	{ "images", "image", "list the images of the store", "",
 	  OPT_STORE | OPT_JSON, 0, false, cmd_images },
 	{ "login", "image", "keep a login for a registry, after trying it", "HOST[:PORT]",
@@ -50,8 +54,8 @@ static const struct command commands[] = {
 };
 
 enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM,
-		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY, LONG_NO_CACHE, LONG_EXPLAIN_CACHE, LONG_FAILED,
-		 LONG_LOCKED, LONG_FROZEN, LONG_CHECK, LONG_UPDATE, LONG_TWICE };
+		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY, LONG_NO_CACHE, LONG_EXPLAIN_CACHE, LONG_FAILED, LONG_FORMAT,
+		 LONG_FROM, LONG_LOCKED, LONG_FROZEN, LONG_CHECK, LONG_UPDATE, LONG_TWICE };
 
 /* Every option once: which command takes it is the OPT_* bit. */
 static const struct option_row {
@@ -65,6 +69,8 @@ static const struct option_row {
 	{ "directory", 'C', 0, "DIR", "work as if started there" },
 	{ "store", LONG_STORE, OPT_STORE, "DIR", "the store (default: $DUET_STORE, the cache folder)" },
 	{ "on", LONG_ON, OPT_ON, "RUNNER", "container, vm or all (default: the first of the spec's `on`)" },
+	{ "format", LONG_FORMAT, OPT_FORMAT, "FORMAT",
+	  "oci, docker-archive (both are one file), tar or erofs (default: oci)" },
 	{ "explain", LONG_EXPLAIN, OPT_EXPLAIN, NULL, "print what would be done, and stop" },
 	{ "tty", 't', OPT_TTY, NULL, "give the job a terminal" },
 	{ "interactive", 'i', OPT_TTY, NULL, "accepted as in docker: standard input is always passed" },
@@ -85,6 +91,7 @@ static const struct option_row {
 	{ "explain-cache", LONG_EXPLAIN_CACHE, OPT_CACHE, NULL,
 	  "say of each step whether it was found, and why not" },
 	{ "all", LONG_ALL, OPT_ALL, NULL, "images too" },
+	{ "from", LONG_FROM, OPT_FROM, "FILE", "the Dockerfile to take it from" },
 	{ "username", 'u', OPT_LOGIN, "USER", "whose login it is (default: it is asked for)" },
 	{ "password-stdin", LONG_PASSWORD_STDIN, OPT_LOGIN, NULL,
 	  "read the password or token from standard input" },
@@ -216,6 +223,9 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 	case LONG_ON:
 		cli->on = argument;
 		return 0;
+	case LONG_FORMAT:
+		cli->format = argument;
+		return 0;
 	case LONG_ALLOW:
 		if (cli->allow_count == CLI_ALLOW_MAX)
 			return err_set(err, ERR_USAGE, "--allow: given more than %d times",
@@ -227,6 +237,9 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 		return 0;
 	case LONG_FROZEN:
 		cli->frozen = cli->locked = true;
+		return 0;
+	case LONG_FROM:
+		cli->from = argument;
 		return 0;
 	case 'u':
 		cli->username = argument;

@@ -75,6 +75,21 @@ static int check_stdin(struct err *err)
 	return err_mend(err, "end the line with </dev/null, or name one runner");
 }
 
+/* Said before anything is built. */
+static int check_network(const struct chosen *chosen, const struct spec *spec, struct err *err)
+{
+	for (size_t i = 0; i < chosen->count; i++) {
+		if (spec->target.network != NETWORK_NAT ||
+		    chosen->runners[i]->forms & ROOTFS_TREES)
+			continue;
+		err_set(err, ERR_SPEC_VALUE, "target.network: nat: a VM has no network yet");
+		err_mend(err, "run it with --on container, or say network: none");
+		return err_place(err, spec->file, spec->target.network_place.line,
+				 spec->target.network_place.column);
+	}
+	return 0;
+}
+
 static int check_line(const struct cli *cli, struct err *err)
 {
 	bool all = cli->on && !strcmp(cli->on, "all");
@@ -107,6 +122,8 @@ int cmd_run(const struct cli *cli, int *ret_code, struct err *err)
 		result = session_open(&session, cli, err);
 	if (result == 0)
 		result = chosen_find(cli, &session.spec, &chosen, err);
+	if (result == 0)
+		result = check_network(&chosen, &session.spec, err);
 	if (result == 0) {
 		struct build build = session_build(&session, cli, chosen.forms);
 

@@ -45,6 +45,11 @@ int fs_open_no_links(int root, const char *path, int flags, mode_t mode)
 			RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
 }
 
+int fs_open_beneath(int root, const char *path, int flags)
+{
+	return open_how(root, path, flags, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+}
+
 int fs_read_fd(int fd, const char *name, size_t max, char **ret_text, size_t *ret_size,
 	       struct err *err)
 {

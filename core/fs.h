@@ -20,6 +20,11 @@
 int fs_open_in_root(int root, const char *path, int flags, mode_t mode);
 /* As above, but any symbolic link on the way, the last component too, is ELOOP. */
 int fs_open_no_links(int root, const char *path, int flags, mode_t mode);
+/*
+ * What is at `path` below `root`: links that stay below are followed (but for the last with O_NOFOLLOW),
+ * one that leads out is EXDEV, and so is an absolute one.
+ */
+int fs_open_beneath(int root, const char *path, int flags);
 
 /* Reads a regular file whole; refuses more than max bytes (-EFBIG), fifos and devices (-EINVAL). */
 int fs_read_file(int dir, const char *path, size_t max, char **ret_text, size_t *ret_size,

@@ -131,7 +131,8 @@ struct target {
 	char *hostname;			/* NULL: the spec's name */
 	struct mount *mounts;
 	size_t mount_count;
-	enum network_kind network;	/* none unless said (nat comes with its runner) */
+	enum network_kind network;	/* none unless said */
+	struct place network_place;
 	bool read_only;
 	uint64_t timeout_ms;
 	/* bit masks; a job has (default & ~drop) | add */

@@ -13,6 +13,7 @@
  *				"@" and a digest for names that are no plain names
  *	  partial/HEX		what came of a blob; flock exclusive: being fetched
  *	  stat/HEX		a host file's digest, remembered under the hash of its path
+ *	  stat/HEX.sources	of all files of a copy, under the hash of what is copied
  *	  caches/MAP/HEX/data/	a cache folder of run steps, under the hash of its path; flock: in use
  *	  failed/MAP/HEX/	what a failed run step wrote, and the layers that it ran on
  *	  tmp/ID/, tmp/ID.lock	work in progress; what a killed process left has a free lock
@@ -244,6 +245,15 @@ int store_tree_difference(struct store *a, const struct digest *diff_a,
 			  const struct digest *chain_a, struct store *b,
 			  const struct digest *diff_b, const struct digest *chain_b, char **ret,
 			  struct err *err);
+
+/*
+ * The same for many files at once: `question` names them, `state` stands for all that stat tells of
+ * them. The caller makes sure that none of it was changed within the last 2 s.
+ */
+int store_sources_get(struct store *store, const char *question, const struct digest *state,
+		      struct digest *ret, struct err *err);
+int store_sources_set(struct store *store, const char *question, const struct digest *state,
+		      const struct digest *digest, struct err *err);
 
 #define STORE_UNUSED_DAYS 30	/* kernels, their pins and saved states that nobody took for so long go */
 

@@ -1,6 +1,5 @@
 /* layer_digest_source: see layer.h. Fields cannot run into each other (sha256_add_field). */
 #include <errno.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "builders/layer/hash.h"
@@ -9,7 +8,7 @@
 #include "core/mem.h"
 
 #define BUFFER_BYTES (256 * 1024)
-#define VERSION "duet source 1"	/* another one when anything below changes */
+#define VERSION "duet source 2"	/* another one when anything below changes */
 
 struct summary {
 	struct sha256 hash;
@@ -80,25 +79,20 @@ static int visit(void *data, const struct tar_entry *entry, int fd, struct err *
 	return 0;
 }
 
-int layer_digest_source(int source, const char *name, bool keep, struct digest *ret,
+int layer_digest_source(const struct selection *selection, bool keep, struct digest *ret,
 			struct err *err)
 {
 	struct summary summary = { .keep = keep };
 	const struct walk_args walk = {
-		.source = source, .name = name, .keep = keep, .visit = visit, .data = &summary
+		.what = selection, .keep = keep, .visit = visit, .data = &summary
 	};
 	uint64_t left_out;
-	struct stat st;
 	int result;
 
-	if (fstat(source, &st) < 0)
-		return err_sys(err, errno, "look at %s", name);
 	sha256_init(&summary.hash);
 	sha256_add_text(&summary.hash, VERSION);
-	/* a file may land under its own name */
-	sha256_add_text(&summary.hash, S_ISDIR(st.st_mode) ? NULL : name);
 	summary.buffer = xmalloc(BUFFER_BYTES);
-	result = walk_source(&walk, &left_out, err);
+	result = walk_selection(&walk, &left_out, err);
 	free(summary.buffer);
 	if (result == 0)
 		sha256_end(&summary.hash, ret);

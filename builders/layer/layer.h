@@ -91,6 +91,8 @@ int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, stru
 int layer_merge(const int *lower, size_t count, int out, struct layer_result *ret,
 		struct err *err);
 
+struct selection;
+
 struct layer_pack {
 	int blob;		/* borrowed; writable, empty: gets tar + zstd */
 	/* absolute inside; its parents are left out of the tar, and so is `to` itself when a folder is
@@ -102,12 +104,12 @@ struct layer_pack {
 	struct digest expected;
 	uint32_t strip;
 	/* from the upper folder of an overlay: */
-	bool upper;		/* `source` is one; `to` and the owner mean nothing */
+	bool upper;		/* the selection is one; `to` and the owner mean nothing */
 	int64_t time_s;		/* later times become this one */
-	/* from a file or folder of the host: */
-	int source;		/* borrowed; folder or link: O_PATH; file: O_RDONLY (O_PATH needs /proc) */
-	const char *source_name;	/* for messages; a file lands under this name when `to` ends in "/" */
+	/* from files of the host or of an image: */
+	const struct selection *selection;	/* borrowed; a file comes O_RDONLY (O_PATH needs /proc) */
 	bool keep;		/* image.from directory: keep owners, modes and times as they are */
+	bool keep_owners, keep_modes;	/* of an image's files, unless the step says */
 	uint32_t owner_uid, owner_gid;
 	bool has_mode;
 	uint32_t mode;
@@ -117,17 +119,18 @@ struct layer_pack {
 
 /*
  * Writes a deterministic layer (tar with pax where ustar is not enough, numeric owners, zstd level 3)
- * and its digests. Files of the host are sorted, folder by folder, by the bytes of their names; an
+ * and its digests. Files are sorted, folder by folder, by the bytes of their names; an
  * archive's entries keep its order, which is part of the input, so that it streams. Names that stand
  * for whiteouts, ".." and (but for `keep`) fifos, sockets and devices are refused with ERR_LAYER.
  */
 int layer_pack(const struct layer_pack *args, struct layer_result *ret, struct err *err);
 
 /*
- * The digest of a host file or folder as `copy` sees it (names, types, exec bits, link targets,
- * content; with `keep` owners, modes and times too): what a plan takes as the input of such a step.
+ * The digest of what is selected on the host as `copy` sees it (where it lands, types, exec bits, link
+ * targets, content; with `keep` owners, modes and times too): what a plan takes as the input of such
+ * a step.
  */
-int layer_digest_source(int source, const char *name, bool keep, struct digest *ret,
+int layer_digest_source(const struct selection *selection, bool keep, struct digest *ret,
 			struct err *err);
 
 #endif

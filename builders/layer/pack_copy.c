@@ -1,6 +1,6 @@
 /*
- * From the host: a file lands at `to` (or in it, under its own name), what is in a folder lands
- * below `to`. Parents are not written, nor is `to` itself: what is there keeps its mode. A folder
+ * From the host or an image: a file lands at `to` (or in it, under its own name), what is in a folder
+ * lands below `to`. Parents are not written, nor is `to` itself: what is there keeps its mode. A folder
  * with nothing in it is the exception, for else nothing would be made.
  */
 #include <errno.h>
@@ -16,7 +16,7 @@
 struct copy {
 	struct packer *packer;
 	char to[PATH_LENGTH_MAX + 1];	/* clean, relative */
-	bool below;			/* the source is a folder: names go below `to` */
+	bool folder;			/* there is a folder among the sources */
 };
 
 /* Where an entry of the source goes; false when that is too long. */
@@ -33,6 +33,8 @@ static uint32_t mode_of(const struct layer_pack *args, const struct tar_entry *e
 {
 	if (entry->type == TAR_SYMLINK)
 		return 0777;
+	if (args->keep_modes && !args->has_mode)
+		return entry->mode;
 	if (!args->has_mode)
 		return entry->type == TAR_FOLDER || entry->mode & 0100 ? 0755 : 0644;
 	/* who may read a folder's names may also go through it */
@@ -53,8 +55,10 @@ static int write_entry(struct copy *copy, const struct tar_entry *entry, const c
 		placed.target = target;
 	}
 	if (!args->keep) {
-		placed.uid = args->owner_uid;
-		placed.gid = args->owner_gid;
+		if (!args->keep_owners) {
+			placed.uid = args->owner_uid;
+			placed.gid = args->owner_gid;
+		}
 		placed.mode = mode_of(args, entry);
 		placed.mtime_s = LAYER_TIME;
 		placed.mtime_ns = 0;
@@ -71,8 +75,10 @@ static int visit(void *data, const struct tar_entry *entry, int fd, struct err *
 	struct copy *copy = data;
 	char path[PATH_LENGTH_MAX + 1];
 
-	if (!*entry->path && entry->type == TAR_FOLDER && !copy->packer->args->keep)
+	if (!*entry->path && entry->type == TAR_FOLDER && !copy->packer->args->keep) {
+		copy->folder = true;
 		return 0;
+	}
 	if (!place(copy, entry->path, path))
 		return err_set(err, ERR_LAYER_LIMIT, "its path becomes too long");
 	if (!*path && entry->type != TAR_FOLDER)
@@ -98,23 +104,15 @@ int pack_copy(struct packer *packer)
 	const struct layer_pack *args = packer->args;
 	struct copy copy = { .packer = packer };
 	const struct walk_args walk = {
-		.source = args->source,
-		.name = args->source_name,
+		.what = args->selection,
 		.keep = args->keep,
 		.visit = visit,
 		.data = &copy,
 	};
-	_cleanup_free_ char *inside = NULL;
-	struct stat st;
 
-	if (fstat(args->source, &st) < 0)
-		return err_sys(packer->err, errno, "look at %s", args->source_name);
-	copy.below = S_ISDIR(st.st_mode);
-	if (!copy.below && str_has_suffix(args->to, "/"))
-		inside = xasprintf("%s%s", args->to, path_base(args->source_name));
-	if (!path_clean(inside ? inside : args->to, copy.to))
+	if (!path_clean(args->to, copy.to))
 		return err_set(packer->err, ERR_LAYER, "put it at %s: no such path", args->to);
-	if (walk_source(&walk, &packer->devices, packer->err) < 0)
+	if (walk_selection(&walk, &packer->devices, packer->err) < 0)
 		return -1;
-	return packer->entries == 0 && copy.below ? write_empty(&copy) : 0;
+	return packer->entries == 0 && copy.folder ? write_empty(&copy) : 0;
 }

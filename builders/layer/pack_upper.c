@@ -97,13 +97,12 @@ static int visit(void *data, const struct tar_entry *entry, int fd, struct err *
 int pack_upper(struct packer *packer)
 {
 	const struct walk_args walk = {
-		.source = packer->args->source,
-		.name = "/",
+		.what = packer->args->selection,
 		.keep = true,
 		.upper = true,
 		.visit = visit,
 		.data = packer,
 	};
 
-	return walk_source(&walk, &packer->devices, packer->err);
+	return walk_selection(&walk, &packer->devices, packer->err);
 }

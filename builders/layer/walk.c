@@ -1,7 +1,6 @@
-/* Walks files of the host: see walk.h. */
+/* Walks files as entries of a tar: see walk.h. */
 #include "builders/layer/walk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <search.h>
@@ -29,8 +28,9 @@ struct walk {
 	const struct walk_args *args;
 	void *links;	/* a tsearch tree of struct linked, owned */
 	uint64_t left_out;
-	unsigned int depth;
-	dev_t device;	/* of the source */
+	const char *from;	/* of the entry, for messages */
+	dev_t device;	/* of an upper */
+	bool has_device;
 	const struct linked *outside;	/* has a name that is not below the source */
 	struct err *err;
 };
@@ -52,17 +52,17 @@ static void free_link(void *data)
 	free(linked);
 }
 
-static int fail(struct walk *walk, const char *path, const char *what)
+static int fail(struct walk *walk, const char *what)
 {
 	int errnum = errno;
-	_cleanup_free_ char *safe = str_escape(*path ? path : walk->args->name, 200);
+	_cleanup_free_ char *safe = str_escape(walk->from, 200);
 
 	return err_sys(walk->err, errnum, "%s %s", what, safe);
 }
 
-static int refuse(struct walk *walk, const char *path, const char *why)
+static int refuse(struct walk *walk, const char *why)
 {
-	_cleanup_free_ char *safe = str_escape(*path ? path : walk->args->name, 200);
+	_cleanup_free_ char *safe = str_escape(walk->from, 200);
 
 	return err_set(walk->err, ERR_LAYER, "%s: %s", safe, why);
 }
@@ -70,31 +70,6 @@ static int refuse(struct walk *walk, const char *path, const char *why)
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int list_names(struct walk *walk, int fd, const char *path, struct strv *ret)
-{
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	struct dirent *entry;
-
-	if (!dir) {
-		if (copy >= 0)
-			close(copy);
-		return fail(walk, path, "read folder");
-	}
-	errno = 0;
-	while ((entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			strv_add(ret, entry->d_name);
-	if (errno) {
-		closedir(dir);
-		return fail(walk, path, "read folder");
-	}
-	closedir(dir);
-	if (ret->count > 1)
-		qsort(ret->items, ret->count, sizeof(*ret->items), compare_names);
-	return 0;
 }
 
 static void drop_xattrs(struct tar_entry *entry)
@@ -113,20 +88,20 @@ static int take_xattrs(struct walk *walk, int fd, struct tar_entry *entry)
 	_cleanup_(strv_done) struct strv sorted = { 0 };
 
 	if (length < 0 && errno != ENOTSUP)
-		return fail(walk, entry->path, "read the attributes of");
+		return fail(walk, "read the attributes of");
 	for (char *name = names; length > 0 && name < names + length; name += strlen(name) + 1)
 		if (tar_keeps_xattr(name) ||
 		    (walk->args->upper && !strcmp(name, VIEW_OPAQUE_XATTR)))
 			strv_add(&sorted, name);
 	if (sorted.count > TAR_XATTRS_MAX)
-		return refuse(walk, entry->path, "too many extended attributes");
+		return refuse(walk, "too many extended attributes");
 	if (sorted.count > 1)
 		qsort(sorted.items, sorted.count, sizeof(*sorted.items), compare_names);
 	for (size_t i = 0; i < sorted.count; i++) {
 		ssize_t size = fgetxattr(fd, sorted.items[i], value, sizeof(value));
 
 		if (size < 0)
-			return fail(walk, entry->path, "read the attributes of");
+			return fail(walk, "read the attributes of");
 		entry->xattrs[entry->xattr_count++] = (struct tar_xattr){
 			.name = xstrdup(sorted.items[i]),
 			.value = xmemdup(value, (size_t)size),
@@ -184,9 +159,9 @@ static int walk_file(struct walk *walk, int fd, const char *path)
 	int linked;
 
 	if (fstat(fd, &st) < 0)
-		return fail(walk, path, "look at");
+		return fail(walk, "look at");
 	if (!S_ISREG(st.st_mode))
-		return refuse(walk, path, "it was replaced while it was read");
+		return refuse(walk, "it was replaced while it was read");
 	fill(&entry, path, &st);
 	entry.size = (uint64_t)st.st_size;
 	linked = visit_link(walk, &entry, &st);
@@ -195,103 +170,94 @@ static int walk_file(struct walk *walk, int fd, const char *path)
 	return visit(walk, &entry, fd, fd);
 }
 
-static int walk_symlink(struct walk *walk, int dir, const char *name, const char *path,
-			const struct stat *st)
+/* Opens a file or folder; a source that is a file came readable, or is opened through /proc. */
+static int open_entry(const struct select_entry *from, int flags)
+{
+	flags |= O_RDONLY | O_NONBLOCK | O_NOCTTY;
+	if (*from->name || flags & O_DIRECTORY)
+		return fs_open_no_links(from->dir, from->name, flags, 0);
+	if (!(fcntl(from->dir, F_GETFL) & O_PATH))
+		return fcntl(from->dir, F_DUPFD_CLOEXEC, 3);
+	return fs_reopen(from->dir, flags);
+}
+
+static int walk_regular(struct walk *walk, const struct select_entry *from)
+{
+	_cleanup_close_ int fd = open_entry(from, 0);
+
+	return fd < 0 ? fail(walk, "open") : walk_file(walk, fd, from->path);
+}
+
+static int walk_folder(struct walk *walk, const struct select_entry *from)
+{
+	struct tar_entry entry = { .type = TAR_FOLDER };
+	_cleanup_close_ int fd = -1;
+
+	fill(&entry, from->path, from->st);
+	if (!walk->args->keep)
+		return visit(walk, &entry, -1, -1);
+	fd = open_entry(from, O_DIRECTORY); /* for its attributes */
+	return fd < 0 ? fail(walk, "open") : visit(walk, &entry, fd, -1);
+}
+
+static int walk_symlink(struct walk *walk, const struct select_entry *from)
 {
 	struct tar_entry entry = { .type = TAR_SYMLINK };
 	char target[PATH_LENGTH_MAX + 1];
-	ssize_t length = readlinkat(dir, name, target, sizeof(target) - 1);
+	ssize_t length = readlinkat(from->dir, from->name, target, sizeof(target) - 1);
 	int linked;
 
 	if (length < 0)
-		return fail(walk, path, "read link");
+		return fail(walk, "read link");
 	target[length] = '\0';
-	fill(&entry, path, st);
+	fill(&entry, from->path, from->st);
 	entry.mode = 0777;
 	entry.target = target;
-	linked = visit_link(walk, &entry, st);
+	linked = visit_link(walk, &entry, from->st);
 	if (linked != 0)
 		return linked < 0 ? -1 : 0;
 	return visit(walk, &entry, -1, -1);
 }
 
-static int walk_other(struct walk *walk, const char *path, const struct stat *st)
+static int walk_other(struct walk *walk, const struct select_entry *from)
 {
 	struct tar_entry entry = { .type = TAR_FIFO };
 
 	if (!walk->args->keep)
-		return refuse(walk, path, "neither a file, a folder nor a symbolic link");
-	if (walk->args->upper && S_ISCHR(st->st_mode) && st->st_rdev == 0) {
+		return refuse(walk, "neither a file, a folder nor a symbolic link");
+	if (walk->args->upper && S_ISCHR(from->st->st_mode) && from->st->st_rdev == 0) {
 		entry.type = TAR_CHAR;
-		entry.path = path;
+		entry.path = from->path;
 		return visit(walk, &entry, -1, -1);
 	}
-	if (!S_ISFIFO(st->st_mode)) {
+	if (!S_ISFIFO(from->st->st_mode)) {
 		walk->left_out++;
 		return 0;
 	}
-	fill(&entry, path, st);
+	fill(&entry, from->path, from->st);
 	return visit(walk, &entry, -1, -1);
 }
 
-static int walk_folder(struct walk *walk, int fd, const char *path);
-
-static int walk_name(struct walk *walk, int dir, const char *name, const char *path)
+static int walk_entry(void *data, const struct select_entry *from, struct err *err)
 {
-	_cleanup_close_ int fd = -1;
-	struct stat st;
+	struct walk *walk = data;
 
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail(walk, path, "look at");
-	if (walk->args->upper && st.st_dev != walk->device)
-		return refuse(walk, path, "it is on another file system");
-	if (S_ISLNK(st.st_mode))
-		return walk_symlink(walk, dir, name, path, &st);
-	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-		return walk_other(walk, path, &st);
-	fd = fs_open_no_links(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY |
-			      (S_ISDIR(st.st_mode) ? O_DIRECTORY : 0), 0);
-	if (fd < 0)
-		return fail(walk, path, "open");
-	return S_ISDIR(st.st_mode) ? walk_folder(walk, fd, path) : walk_file(walk, fd, path);
-}
-
-static int walk_folder(struct walk *walk, int fd, const char *path)
-{
-	_cleanup_(strv_done) struct strv names = { 0 };
-	struct tar_entry entry = { .type = TAR_FOLDER };
-	struct stat st;
-
-	if (walk->depth == LAYER_DEPTH_MAX)
-		return err_set(walk->err, ERR_LAYER_LIMIT, "a path of more than %d components",
-			       LAYER_DEPTH_MAX);
-	if (fstat(fd, &st) < 0)
-		return fail(walk, path, "look at");
-	fill(&entry, path, &st);
-	if (visit(walk, &entry, fd, -1) < 0 || list_names(walk, fd, path, &names) < 0)
-		return -1;
-	walk->depth++;
-	for (size_t i = 0; i < names.count; i++) {
-		_cleanup_free_ char *below = path_join(path, names.items[i]);
-
-		if (walk_name(walk, fd, names.items[i], below) < 0)
-			return -1;
+	(void)err;
+	walk->from = from->from;
+	if (!walk->has_device)
+		walk->device = from->st->st_dev;
+	walk->has_device = true;
+	if (walk->args->upper && from->st->st_dev != walk->device)
+		return refuse(walk, "it is on another file system");
+	switch (from->st->st_mode & S_IFMT) {
+	case S_IFDIR:
+		return walk_folder(walk, from);
+	case S_IFREG:
+		return walk_regular(walk, from);
+	case S_IFLNK:
+		return walk_symlink(walk, from);
 	}
-	walk->depth--;
-	return 0;
-}
-
-/* A file that came as O_PATH: readable again through /proc, where there is one. */
-static int walk_single(struct walk *walk, int source)
-{
-	_cleanup_close_ int again = -1;
-
-	if (!(fcntl(source, F_GETFL) & O_PATH))
-		return walk_file(walk, source, "");
-	again = fs_reopen(source, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-	if (again < 0)
-		return fail(walk, "", "open");
-	return walk_file(walk, again, "");
+	return walk_other(walk, from);
 }
 
 static void find_outside(const void *node, VISIT which, void *data)
@@ -306,31 +272,17 @@ static void find_outside(const void *node, VISIT which, void *data)
 static int check_names(struct walk *walk)
 {
 	twalk_r(walk->links, find_outside, walk);
-	return walk->outside ? refuse(walk, walk->outside->path, "it has another name outside of the layer")
-			     : 0;
+	if (!walk->outside)
+		return 0;
+	walk->from = walk->outside->path;
+	return refuse(walk, "it has another name outside of the layer");
 }
 
-int walk_source(const struct walk_args *args, uint64_t *ret_left_out, struct err *err)
+int walk_selection(const struct walk_args *args, uint64_t *ret_left_out, struct err *err)
 {
 	struct walk walk = { .args = args, .err = err };
-	_cleanup_close_ int folder = -1;
-	struct stat st;
-	int result;
+	int result = select_walk(args->what, walk_entry, &walk, err);
 
-	if (fstat(args->source, &st) < 0)
-		return fail(&walk, "", "look at");
-	walk.device = st.st_dev;
-	if (S_ISDIR(st.st_mode)) {
-		folder = openat(args->source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		result = folder < 0 ? fail(&walk, "", "open folder") :
-				      walk_folder(&walk, folder, "");
-	} else if (S_ISLNK(st.st_mode)) {
-		result = walk_symlink(&walk, args->source, "", "", &st);
-	} else if (S_ISREG(st.st_mode)) {
-		result = walk_single(&walk, args->source);
-	} else {
-		result = walk_other(&walk, "", &st);
-	}
 	if (result == 0 && args->upper)
 		result = check_names(&walk);
 	tdestroy(walk.links, free_link);

@@ -251,6 +251,8 @@ static int choose(const struct json_in *images, const char *tag, const struct js
 	const struct json_in *found = NULL;
 	const char *config, *first = NULL;
 
+	if (!json_in_is_list(images))
+		return err_set(err, ERR_OCI, "no JSON list");
 	for (size_t i = 0; i < json_in_count(images); i++) {
 		const struct json_in *image = json_in_item(images, i);
 		int fits = has_name(image, tag, &there, err);

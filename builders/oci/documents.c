@@ -133,25 +133,34 @@ int oci_copy(int in, uint64_t offset, uint64_t bytes, const struct digest *expec
 
 /* ---- docker archives ------------------------------------------------------------------------- */
 
-/* gzip or zstd? Only the first bytes are looked at. */
-static bool is_compressed(int file)
+enum oci_compression oci_compression_of(int file)
 {
 	char magic[4] = "";
 
-	return pread(file, magic, sizeof(magic), 0) == sizeof(magic) &&
-	       (!memcmp(magic, "\x1f\x8b", 2) || !memcmp(magic, "\x28\xb5\x2f\xfd", 4));
+	if (pread(file, magic, sizeof(magic), 0) != sizeof(magic))
+		return OCI_PLAIN;
+	return !memcmp(magic, "\x1f\x8b", 2)		 ? OCI_GZIP
+	       : !memcmp(magic, "\x28\xb5\x2f\xfd", 4) ? OCI_ZSTD
+							 : OCI_PLAIN;
 }
 
-static int inflate(int file, int scratch, struct err *err)
+int oci_inflate(int in, const struct digest *expected, int out, const char *what,
+		struct digest *ret_plain, uint64_t *ret_bytes, struct err *err)
 {
 	struct worker_request request = { .op = WORKER_COPY, .flags = WORKER_INFLATE };
-	const int fds[] = { scratch, file };
+	const int fds[] = { out, in };
 	struct worker_reply reply;
 
-	if (lseek(file, 0, SEEK_SET) < 0)
-		return err_sys(err, errno, "read the archive");
-	if (run(&request, fds, ARRAY_SIZE(fds), "inflate the archive", &reply, err) < 0)
+	if (expected) {
+		request.flags |= WORKER_HAS_EXPECTED;
+		request.expected = *expected;
+	}
+	if (lseek(in, 0, SEEK_SET) < 0)
+		return err_sys(err, errno, "read from the start");
+	if (run(&request, fds, ARRAY_SIZE(fds), what, &reply, err) < 0)
 		return -1;
+	*ret_plain = reply.diff_id;
+	*ret_bytes = reply.plain_bytes;
 	return 0;
 }
 
@@ -161,12 +170,15 @@ int oci_open_docker_archive(int file, int scratch, const char *tag, const char *
 	struct worker_request request = { .op = WORKER_DOCKER_ARCHIVE };
 	_cleanup_close_ int record = new_memory("duet-image", err), plain = -1;
 	_cleanup_close_ int config = new_memory("duet-config", err);
-	bool compressed = is_compressed(file);
+	bool compressed = oci_compression_of(file) != OCI_PLAIN;
 	struct worker_reply reply;
+	struct digest digest;
+	uint64_t bytes;
 
 	if (record < 0 || config < 0)
 		return -1;
-	if (compressed && inflate(file, scratch, err) < 0)
+	if (compressed && oci_inflate(file, NULL, scratch, "inflate the archive", &digest, &bytes,
+				      err) < 0)
 		return -1;
 	plain = fcntl(compressed ? scratch : file, F_DUPFD_CLOEXEC, 0);
 	if (plain < 0)

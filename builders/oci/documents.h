@@ -28,6 +28,16 @@ int oci_make_image(int manifest, int config, const struct digest *expected, cons
 int oci_copy(int in, uint64_t offset, uint64_t bytes, const struct digest *expected, int out,
 	     const char *what, struct digest *ret, struct err *err);
 
+/*
+ * Inflates a blob (gzip or zstd) into the empty file `out`; it has to be `expected`. Sets the digest and
+ * size of what was written.
+ */
+int oci_inflate(int in, const struct digest *expected, int out, const char *what,
+		struct digest *ret_plain, uint64_t *ret_bytes, struct err *err);
+
+/* By the first bytes of a blob. */
+enum oci_compression oci_compression_of(int file);
+
 struct oci_archive {
 	struct oci_image image;	/* owned; image.places tells where the layers lie in `file` */
 	int file;		/* owned; a plain tar: the archive, or its inflated copy */

@@ -20,7 +20,8 @@ const char *const oci_export_formats[] = {
 struct blob {
 	struct digest digest;
 	uint64_t bytes;
-	const char *text;	/* borrowed; NULL: in the store */
+	const char *text;	/* borrowed; NULL: in a file */
+	int file;		/* borrowed; -1: in the store */
 };
 
 static int by_digest(const void *a, const void *b)
@@ -31,7 +32,7 @@ static int by_digest(const void *a, const void *b)
 
 static struct blob text_blob(const char *text)
 {
-	struct blob blob = { .text = text, .bytes = strlen(text) };
+	struct blob blob = { .text = text, .bytes = strlen(text), .file = -1 };
 
 	digest_of(text, blob.bytes, &blob.digest);
 	return blob;
@@ -50,6 +51,8 @@ static int add_blob(struct tarfile *file, struct store *store, const struct blob
 	path = xasprintf("blobs/sha256/%s", hex);
 	if (blob->text)
 		return tarfile_text(file, path, blob->text, blob->bytes, mtime_s, err);
+	if (blob->file >= 0)
+		return tarfile_copy(file, path, blob->file, blob->bytes, mtime_s, err);
 	found = store_blob_open(store, &blob->digest, &fd, &bytes, err);
 	if (found < 0)
 		return -1;
@@ -107,7 +110,8 @@ static int write_both(struct tarfile *file, struct store *store, const struct oc
 	blobs[0] = config;
 	blobs[1] = manifest;
 	for (size_t i = 0; i < args->layer_count; i++)
-		blobs[2 + i] = (struct blob){ args->layers[i].blob, args->layers[i].bytes, NULL };
+		blobs[2 + i] = (struct blob){ args->layers[i].blob, args->layers[i].bytes, NULL,
+						  args->files ? args->files[i] : -1 };
 	if (add_blobs(file, store, blobs, args->layer_count + 2, mtime_s, err) < 0 ||
 	    tarfile_text(file, "index.json", index, strlen(index), mtime_s, err) < 0 ||
 	    tarfile_text(file, "manifest.json", docker, strlen(docker), mtime_s, err) < 0 ||

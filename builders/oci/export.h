@@ -6,7 +6,10 @@
 #include "core/store.h"
 
 enum export_format {
-	/* one tar that is an OCI layout and a docker-archive; both names mean the same */
+	/*
+	 * One tar that is an OCI layout and a docker-archive. EXPORT_OCI keeps every layer as it is;
+	 * EXPORT_DOCKER_ARCHIVE inflates zstd, which older readers (umoci 0.4) do not know
+	 */
 	EXPORT_OCI,
 	EXPORT_DOCKER_ARCHIVE,
 	EXPORT_TAR,	/* the merged root, whiteouts applied, owners as in the image */
@@ -21,6 +24,7 @@ struct oci_export {
 	const char *config;		/* the OCI config (JSON) */
 	const struct oci_layer *layers;	/* lowest first; their blobs are in the store */
 	size_t layer_count;
+	const int *files;		/* each layer's blob; -1: the store's; NULL: all are */
 	/* for EXPORT_TAR and EXPORT_EROFS: the layers' EROFS files, lowest first */
 	const int *disks;
 	size_t disk_count;
@@ -38,6 +42,13 @@ extern const char *const oci_export_formats[EXPORT_FORMATS + 1];
  * same bytes. ERR_STORE for a blob that the store does not have.
  */
 int export_oci(struct store *store, const struct oci_export *args, struct err *err);
+
+/*
+ * The same for an image of the store: layers as they are there, EROFS files made where they are missing,
+ * the date out of its config. `reference` may be NULL.
+ */
+int export_image(struct store *store, const struct store_image *image, enum export_format format,
+		 const char *file, const char *reference, struct err *err);
 
 /* export_root.c: EXPORT_TAR and EXPORT_EROFS into an open file. */
 struct tarfile;

@@ -38,10 +38,13 @@ static int merge(const struct oci_export *args, int out, struct err *err)
 
 /* ---- EROFS to tar ---------------------------------------------------------------------------- */
 
+/* Files with several names that were written: an open hash of at most half its slots. */
 struct links {
-	uint64_t *nids;		/* owned; of files with several names that were written */
-	char **paths;		/* owned, each owned; their first names */
-	size_t count;
+	struct link {
+		uint64_t nid;
+		char *path;	/* owned; the first name; NULL: a free slot */
+	} *slots;		/* owned */
+	size_t slot_count, count;
 };
 
 struct walk {
@@ -78,21 +81,52 @@ static int take_xattr(void *data, const char *name, const void *value, size_t si
 	return 0;
 }
 
+static struct link *slot_of(const struct links *links, uint64_t nid)
+{
+	/* Knuth's multiplier: nids grow by small steps */
+	size_t at = (size_t)(nid * 0x9e3779b97f4a7c15u >> 20) % links->slot_count;
+
+	while (links->slots[at].path && links->slots[at].nid != nid)
+		at = (at + 1) % links->slot_count;
+	return &links->slots[at];
+}
+
+static void grow(struct links *links)
+{
+	struct links grown = { .slot_count = links->slot_count ? 2 * links->slot_count : 64,
+			       .count = links->count };
+
+	grown.slots = xcalloc(grown.slot_count, sizeof(*grown.slots));
+	for (size_t i = 0; i < links->slot_count; i++)
+		if (links->slots[i].path)
+			*slot_of(&grown, links->slots[i].nid) = links->slots[i];
+	free(links->slots);
+	*links = grown;
+}
+
 /* The first name of a file that has several, when it was written; else it is noted. */
 static const char *first_name(struct walk *walk, const struct erofs_inode *inode)
 {
 	struct links *links = &walk->links;
+	struct link *slot;
 
 	if (inode->nlink < 2 || S_ISDIR(inode->mode))
 		return NULL;
-	for (size_t i = links->count; i > 0; i--)
-		if (links->nids[i - 1] == inode->nid)
-			return links->paths[i - 1];
-	links->nids = xreallocarray(links->nids, links->count + 1, sizeof(*links->nids));
-	links->paths = xreallocarray(links->paths, links->count + 1, sizeof(*links->paths));
-	links->nids[links->count] = inode->nid;
-	links->paths[links->count++] = xstrdup(walk->path);
+	if (2 * links->count >= links->slot_count)
+		grow(links);
+	slot = slot_of(links, inode->nid);
+	if (slot->path)
+		return slot->path;
+	*slot = (struct link){ inode->nid, xstrdup(walk->path) };
+	links->count++;
 	return NULL;
+}
+
+static void links_done(struct links *links)
+{
+	for (size_t i = 0; i < links->slot_count; i++)
+		free(links->slots[i].path);
+	free(links->slots);
 }
 
 static enum tar_type type_of(uint32_t mode)
@@ -225,10 +259,7 @@ static int write_tar(struct tarfile *file, int image, struct err *err)
 	if (erofs_root(walk->erofs, &root, err) == 0)
 		result = write_below(walk, &root, err);
 	erofs_free(walk->erofs);
-	for (size_t i = 0; i < walk->links.count; i++)
-		free(walk->links.paths[i]);
-	free(walk->links.paths);
-	free(walk->links.nids);
+	links_done(&walk->links);
 	return result < 0 ? -1 : tarfile_end(file, err);
 }
 

@@ -170,3 +170,24 @@ int registry_put_manifest(struct registry *registry, const char *reference,
 	snprintf(request.name, sizeof(request.name), "%s", media_type);
 	return ask_and_wait(registry, &request, file, NULL, &reply, err);
 }
+
+int registry_try_login(const char *host, const struct registry_access *access, bool *ret_asked,
+		       struct err *err)
+{
+	struct worker_request request = { .op = WORKER_TRY_LOGIN };
+	_cleanup_close_ int none = memfd_create("none", MFD_CLOEXEC);
+	struct registry registry;
+	struct worker_reply reply;
+	int result;
+
+	if (none < 0)
+		return err_sys(err, errno, "make a file in memory");
+	/* any repository: none is asked for */
+	if (registry_open(&registry, host, "login", access, false, err) < 0)
+		return -1;
+	result = ask_and_wait(&registry, &request, none, NULL, &reply, err);
+	registry_close(&registry, result < 0);
+	if (result == 0)
+		*ret_asked = reply.entries > 0;
+	return result;
+}

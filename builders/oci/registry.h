@@ -31,12 +31,6 @@ int registry_access_find(const char *host, const char *repository, struct regist
 /* The part of it that the configuration file says: no login is looked for. */
 int registry_access_config(const char *host, struct registry_access *ret, struct err *err);
 void registry_access_done(struct registry_access *access);
-/*
- * Asks the registry of `host` (as struct ref has it) whether it takes the login in `access`: GET /v2/,
- * with whatever token service it names. ERR_AUTH when it does not.
- */
-int registry_try_login(const char *host, const struct registry_access *access, struct err *err);
-
 struct registry {
 	struct worker worker;
 	uint32_t last_id;
@@ -62,5 +56,11 @@ int registry_put_blob(struct registry *registry, const struct digest *digest, ui
 		      int file, const char *mount_from, const char *what, struct err *err);
 int registry_put_manifest(struct registry *registry, const char *reference,
 			  const char *media_type, int file, struct err *err);
+/*
+ * Asks the registry at `host` (the API's) whether it takes the login in `access`: GET /v2/, with a
+ * token where it wants one. ERR_AUTH when it does not. *ret_asked: did it want a login at all?
+ */
+int registry_try_login(const char *host, const struct registry_access *access, bool *ret_asked,
+		       struct err *err);
 
 #endif

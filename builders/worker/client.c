@@ -140,8 +140,10 @@ int worker_start(struct worker *ret, const struct idmap *map, const struct worke
 	struct start start = { .program = program, .mode = modes[request->op] };
 	struct jail_entry entry = { .enter = enter, .data = &start };
 	uint64_t flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
-	bool mapped = request->op == WORKER_UNPACK || request->op == WORKER_PACK_UPPER;
 	bool network = request->op == WORKER_FETCH || request->op == WORKER_REGISTRY;
+	/* what lies in trees belongs to the ids of the store's map */
+	bool trees = request->op == WORKER_UNPACK || request->op == WORKER_PACK_UPPER ||
+		     request->flags & WORKER_FROM_IMAGE;
 	struct worker worker = { .op = request->op, .socket = -1 };
 	struct idmap own;
 	int pair[2];
@@ -156,8 +158,7 @@ int worker_start(struct worker *ret, const struct idmap *map, const struct worke
 	worker_own_map(&own);
 	if (!network)
 		flags |= CLONE_NEWNET;
-	if (jail_start(&worker.jail, mapped ? map : &own, flags, &entry,
-		       err) < 0)
+	if (jail_start(&worker.jail, trees ? map : &own, flags, &entry, err) < 0)
 		return -1;
 	worker.socket = ours;
 	if (worker_ask(&worker, request, fds, fd_count, err) < 0) {

@@ -31,10 +31,12 @@
 #include "builders/worker/message.h"
 #include "builders/worker/registry/talk.h"
 #include "builders/worker/wire.h"
+#include "core/fs.h"
 #include "core/jail/caps.h"
 #include "core/fs.h"
 #include "core/jail/filter.h"
 #include "core/mem.h"
+#include "core/select.h"
 
 /* <sys/mount.h> of glibc 2.36 and <linux/mount.h> cannot be included together */
 int mount(const char *source, const char *target, const char *type, unsigned long flags,
@@ -155,10 +157,32 @@ static int run_merge(struct work *work, struct err *err)
 	return 0;
 }
 
+/* The selection whose text is the descriptor `at`, with what follows it. */
+static int take_selection(const struct work *work, size_t at, struct selection *ret,
+			  struct err *err)
+{
+	bool is_image = work->request.flags & WORKER_FROM_IMAGE;
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+
+	if (fs_read_fd(work->fds[at], "the sources", SELECT_TEXT_MAX, &text, &size, err) < 0 ||
+	    select_read(ret, text, size, work->fds + at + 1, work->fd_count - at - 1, is_image,
+			err) < 0)
+		return -1;
+	ret->into = work->request.flags & WORKER_INTO;
+	ret->ignores &= !(work->request.flags & WORKER_KEEP);
+	return 0;
+}
+
 static int run_pack(struct work *work, struct err *err)
 {
 	const struct worker_request *request = &work->request;
 	bool archive = request->flags & WORKER_FROM_ARCHIVE;
+	bool image = request->flags & WORKER_FROM_IMAGE;
+	bool upper = request->op == WORKER_PACK_UPPER;
+	struct select_source root = { .fd = work->fds[1], .name = "/" };
+	const struct selection whole = { .sources = &root, .count = 1 };
+	_cleanup_(select_done) struct selection selection = { 0 };
 	struct layer_pack args = {
 		.blob = work->fds[0],
 		.to = request->text,
@@ -166,11 +190,12 @@ static int run_pack(struct work *work, struct err *err)
 		.has_expected = request->flags & WORKER_HAS_EXPECTED,
 		.expected = request->expected,
 		.strip = request->strip,
-		.source = archive ? -1 : work->fds[1],
-		.source_name = request->name,
-		.upper = request->op == WORKER_PACK_UPPER,
+		.selection = archive ? NULL : upper ? &whole : &selection,
+		.upper = upper,
 		.time_s = request->time_s,
 		.keep = request->flags & WORKER_KEEP,
+		.keep_owners = request->flags & WORKER_KEEP_OWNERS,
+		.keep_modes = image,
 		.owner_uid = request->owner_uid,
 		.owner_gid = request->owner_gid,
 		.has_mode = request->flags & WORKER_HAS_MODE,
@@ -180,6 +205,8 @@ static int run_pack(struct work *work, struct err *err)
 	};
 	struct layer_result result;
 
+	if (!archive && !upper && take_selection(work, 1, &selection, err) < 0)
+		return -1;
 	if (layer_pack(&args, &result, err) < 0)
 		return -1;
 	fill(&work->reply, &result);
@@ -207,8 +234,12 @@ static int run_hash(struct work *work, struct err *err)
 
 static int run_digest(struct work *work, struct err *err)
 {
-	return layer_digest_source(work->fds[0], work->request.name,
-				   work->request.flags & WORKER_KEEP, &work->reply.blob, err);
+	_cleanup_(select_done) struct selection selection = { 0 };
+
+	if (take_selection(work, 0, &selection, err) < 0)
+		return -1;
+	return layer_digest_source(&selection, work->request.flags & WORKER_KEEP,
+				   &work->reply.blob, err);
 }
 
 static int run_index(struct work *work, struct err *err)
@@ -243,6 +274,17 @@ static int run_kernel(struct work *work, struct err *err)
 	return 0;
 }
 
+/* Too large is the document's fault, not the host's. */
+static int read_document(int fd, const char *name, size_t max, char **ret, size_t *ret_size,
+			 struct err *err)
+{
+	if (fs_read_fd(fd, name, max, ret, ret_size, err) == 0)
+		return 0;
+	if (err->code == -EFBIG)
+		err->code = ERR_OCI;
+	return -1;
+}
+
 static int run_pick(struct work *work, struct err *err)
 {
 	const struct worker_request *request = &work->request;
@@ -251,7 +293,7 @@ static int run_pick(struct work *work, struct err *err)
 	_cleanup_free_ char *text = NULL;
 	size_t size;
 
-	if (fs_read_fd(work->fds[0], "a document", OCI_MANIFEST_MAX, &text, &size, err) < 0)
+	if (read_document(work->fds[0], "a document", OCI_MANIFEST_MAX, &text, &size, err) < 0)
 		return -1;
 	if (request->flags & WORKER_LAYOUT
 		    ? oci_layout_look(text, size, request->text, &found, err)
@@ -285,10 +327,10 @@ static int run_image(struct work *work, struct err *err)
 	_cleanup_(oci_image_done) struct oci_image image = { 0 };
 	size_t manifest_size, config_size;
 
-	if (fs_read_fd(work->fds[1], "a manifest", OCI_MANIFEST_MAX, &manifest, &manifest_size,
-		       err) < 0 ||
-	    fs_read_fd(work->fds[2], "an image's config", OCI_CONFIG_MAX, &config, &config_size,
-		       err) < 0 ||
+	if (read_document(work->fds[1], "a manifest", OCI_MANIFEST_MAX, &manifest, &manifest_size,
+			  err) < 0 ||
+	    read_document(work->fds[2], "an image's config", OCI_CONFIG_MAX, &config, &config_size,
+			  err) < 0 ||
 	    oci_image_verified(manifest, manifest_size, expected, config, config_size, &image,
 			       err) < 0)
 		return -1;
@@ -342,10 +384,10 @@ static const struct operation operations[WORKER_OP_END] = {
 	[WORKER_UNPACK] = { FILTER_UNPACK, CAPS_WRITE_TREE, 2, FDS_MAX, false, run_unpack },
 	[WORKER_EROFS] = { FILTER_UNPACK, 0, 2, FDS_MAX, false, run_unpack },
 	[WORKER_MERGE] = { FILTER_UNPACK, 0, 2, FDS_MAX, false, run_merge },
-	[WORKER_PACK] = { FILTER_UNPACK, CAPS_READ, 2, 2, false, run_pack },
+	[WORKER_PACK] = { FILTER_UNPACK, CAPS_READ, 2, FDS_MAX, false, run_pack },
 	[WORKER_PACK_UPPER] = { FILTER_UNPACK, CAPS_READ, 2, 2, false, run_pack },
 	[WORKER_HASH] = { FILTER_UNPACK, 0, 1, 1, false, run_hash },
-	[WORKER_DIGEST_SOURCE] = { FILTER_UNPACK, CAPS_READ, 1, 1, false, run_digest },
+	[WORKER_DIGEST_SOURCE] = { FILTER_UNPACK, CAPS_READ, 2, FDS_MAX, false, run_digest },
 	[WORKER_INDEX] = { FILTER_UNPACK, 0, 2, 2, false, run_index },
 	[WORKER_KERNEL] = { FILTER_UNPACK, 0, 3, 2 + WORKER_DISKS_MAX, false, run_kernel },
 	[WORKER_PICK] = { FILTER_UNPACK, 0, 1, 1, false, run_pick },

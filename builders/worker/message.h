@@ -22,9 +22,13 @@ enum worker_op {
 	WORKER_UNPACK,		/* fds: blob, tree, lower trees */
 	WORKER_EROFS,		/* fds: blob, output file, lower EROFS files */
 	WORKER_MERGE,		/* fds: output file, EROFS files to merge */
-	WORKER_PACK,		/* fds: output file, archive or source */
+	/*
+	 * fds: output file; then an archive, or a selection's text (core/select.h) and its sources, or
+	 * (WORKER_FROM_IMAGE) the trees that they are in
+	 */
+	WORKER_PACK,
 	WORKER_HASH,		/* fds: file */
-	WORKER_DIGEST_SOURCE,	/* fds: file or folder */
+	WORKER_DIGEST_SOURCE,	/* fds: a selection's text, its sources */
 	WORKER_INDEX,		/* fds: output file, packed list of packages */
 	/*
 	 * fds: vmlinux and modules to write; then a package, or EROFS files of an image, or a boot
@@ -66,6 +70,11 @@ enum worker_op {
 	WORKER_PUT_BLOB,
 	WORKER_PUT_MANIFEST,	/* fds: file. text: tag or digest; name: the media type */
 	WORKER_PACK_UPPER,	/* fds: output file, upper folder of an overlay; in the store's id map */
+	/*
+	 * Is the login good? fds: a file that stays empty. The reply: entries is 1 when the registry asked
+	 * for a login, 0 when it lets everybody in. The conversation's repository does not matter.
+	 */
+	WORKER_TRY_LOGIN,
 	WORKER_OP_END
 };
 
@@ -78,6 +87,10 @@ enum worker_op {
 #define WORKER_FROM_DISKS 256u
 #define WORKER_PLAIN_HTTP 64u		/* http:// too: what comes is signed, or its digest is known */
 #define WORKER_ANY_DIGEST 128u		/* no digest is known; `bytes` is then the most that is taken */
+
+#define WORKER_INTO 4096u		/* files land under their own names */
+#define WORKER_FROM_IMAGE 8192u		/* WORKER_PACK: out of trees, in the store's id map */
+#define WORKER_KEEP_OWNERS 16384u
 
 #define WORKER_LAYOUT 512u		/* WORKER_PICK: text is the tag, or "" */
 #define WORKER_PUSH 1024u		/* WORKER_REGISTRY: rights to push are asked for too */

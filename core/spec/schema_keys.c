@@ -6,8 +6,7 @@
 static const char *const variant_words[] = { "essential", "apt", "minbase", "buildd", "important",
 					     "standard", NULL };
 static const char *const runner_words[] = { "container", "vm", NULL };
-static const char *const network_words[] = { "none", NULL };
-static const char *const step_network_words[] = { "none", "nat", NULL };
+static const char *const network_words[] = { "none", "nat", NULL };
 static const char *const seccomp_words[] = { "default", "unconfined", NULL };
 static const char *const accel_words[] = { "auto", "kvm", "tcg", NULL };
 static const char *const snapshot_words[] = { "auto", "off", NULL };
@@ -97,7 +96,7 @@ const struct schema_key schema_keys[] = {
 	{ "step.run", "run", SCHEMA_TEXT, SCHEMA_ONE | SCHEMA_LIST, .required = true,
 	  .help = "A command that is run in a container on the layers below; what it changes is the "
 		  "layer. A plain text goes to /bin/sh -c; duet puts no variables in." },
-	{ "step.run", "network", SCHEMA_WORD, SCHEMA_ONE, .words = step_network_words,
+	{ "step.run", "network", SCHEMA_WORD, SCHEMA_ONE, .words = network_words,
 	  .fallback = "none", .help = "nat gives the command a way out; the result then depends on "
 				      "what it fetches." },
 	{ "step.run", "environment", SCHEMA_TEXT, SCHEMA_LIST | SCHEMA_PAIRS, .expands = true,
@@ -161,7 +160,8 @@ const struct schema_key schema_keys[] = {
 	  .items_max = JOB_MOUNTS_MAX,
 	  .help = "Folders and files of the host, and memory file systems; writable unless :ro." },
 	{ "target", "network", SCHEMA_WORD, SCHEMA_ONE, .words = network_words,
-	  .fallback = "none", .help = "The network inside; none has loopback only." },
+	  .fallback = "none", .help = "The network inside: none has loopback only, nat a way out (container only, with "
+		  "pasta); the host's loopback is out of reach." },
 	{ "target", "read_only", SCHEMA_BOOL, SCHEMA_ONE, .fallback = "false",
 	  .help = "Is the root file system read-only?" },
 	{ "target", "timeout", SCHEMA_DURATION, SCHEMA_ONE, .fallback = "no limit",

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/glob.h"
 #include "core/parse.h"
 #include "core/spec/image.h"
 #include "core/str.h"
@@ -72,6 +73,28 @@ static int add_pattern(struct image_reader *reader, const struct yaml_node *node
 	return 0;
 }
 
+/* Several things need a folder to land in. */
+static int check_to(struct image_reader *reader, const struct yaml_node *to, const struct step *step)
+{
+	const struct spec_reader *r = reader->r;
+	bool several = step->patterns.count > 1;
+
+	for (size_t i = 0; i < step->patterns.count; i++) {
+		const char *path = step->patterns.items[i];
+		size_t skip = strlen(r->dir);
+
+		/* the name of the spec's own folder is no pattern */
+		if (step->from_image || strncmp(path, r->dir, skip))
+			skip = 0;
+		several |= glob_is_pattern(path + skip);
+	}
+	if (!several || str_has_suffix(step->to, "/"))
+		return 0;
+	place_fail(r->err, r->file, to->place, ERR_SPEC_VALUE,
+		   "to: a pattern, or several sources, need a folder to land in");
+	return err_mend(r->err, "write to: %s/", step->to);
+}
+
 static int read_copy(struct image_reader *reader, const struct yaml_node *map, struct step *ret)
 {
 	const struct yaml_node *from = yaml_get(map, "from"), *what = yaml_get(map, "copy");
@@ -90,11 +113,13 @@ static int read_copy(struct image_reader *reader, const struct yaml_node *map, s
 	if (from && image_reader_find(reader, from, &ret->image) < 0)
 		return -1;
 	if (what->kind == YAML_TEXT)
-		return add_pattern(reader, what, ret);
+		return add_pattern(reader, what, ret) < 0
+			       ? -1
+			       : check_to(reader, yaml_get(map, "to"), ret);
 	for (size_t i = 0; i < what->count; i++)
 		if (add_pattern(reader, &what->items[i], ret) < 0)
 			return -1;
-	return what->count ? 0
+	return what->count ? check_to(reader, yaml_get(map, "to"), ret)
 			   : place_fail(reader->r->err, reader->r->file, what->place,
 					ERR_SPEC_VALUE, "copy: the list is empty");
 }

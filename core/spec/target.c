@@ -133,8 +133,11 @@ int spec_read_target(struct spec_reader *r, const struct yaml_node *map, struct 
 {
 	const struct yaml_node *mounts = yaml_get(map, "mounts");
 	const struct yaml_node *timeout = yaml_get(map, "timeout");
+	const struct yaml_node *network = yaml_get(map, "network");
 
-	ret->network = NETWORK_NONE;
+	ret->network = network && !strcmp(network->text, "nat") ? NETWORK_NAT : NETWORK_NONE;
+	if (network)
+		ret->network_place = network->place;
 	ret->has_command = yaml_get(map, "command") != NULL;
 	ret->read_only = spec_is_true(yaml_get(map, "read_only"));
 	if (timeout)

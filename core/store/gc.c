@@ -83,11 +83,22 @@ static int visit_step(void *data, int dir, const char *name)
 	return 0;
 }
 
+/* Has nobody taken it for STORE_UNUSED_DAYS? */
+static bool is_unused(int dir, const char *path)
+{
+	struct stat st;
+
+	return fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_mtim.tv_sec + STORE_UNUSED_DAYS * 86400ll < time(NULL);
+}
+
 static int visit_stat(void *data, int dir, const char *name)
 {
 	struct gc *gc = data;
 
-	if (!gc->all && store_stat_is_current(gc->store, name))
+	/* whether one of many files has changed only who walks through all of them can tell */
+	if (!gc->all && (str_has_suffix(name, ".sources") ? !is_unused(dir, name)
+							  : store_stat_is_current(gc->store, name)))
 		return 0;
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
 		return store_fail(gc->err, errno, "remove remembered digest %s", name);
@@ -109,15 +120,6 @@ static int visit_blob(void *data, int dir, const char *name)
 	gc->result.removed_blobs++;
 	gc->result.freed_bytes += (uint64_t)st.st_blocks * 512;
 	return 0;
-}
-
-/* Has nobody taken it for STORE_UNUSED_DAYS? */
-static bool is_unused(int dir, const char *path)
-{
-	struct stat st;
-
-	return fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       st.st_mtim.tv_sec + STORE_UNUSED_DAYS * 86400ll < time(NULL);
 }
 
 static int visit_pin(void *data, int dir, const char *name)

@@ -143,3 +143,52 @@ int store_stat_set(struct store *store, const char *path, const struct stat *bef
 	record_end(&text);
 	return store_file_put(store, dir, file, &text, STORE_PUT_CACHE, err);
 }
+
+/* ---- many files ------------------------------------------------------------------------------ */
+
+static void sources_file(const char *question, char ret[DIGEST_HEX_SIZE + 8])
+{
+	char hex[DIGEST_HEX_SIZE];
+
+	stat_file(question, hex);
+	snprintf(ret, DIGEST_HEX_SIZE + 8, "%s.sources", hex);
+}
+
+int store_sources_get(struct store *store, const char *question, const struct digest *state,
+		      struct digest *ret, struct err *err)
+{
+	_cleanup_(record_done) struct record record = { 0 };
+	char file[DIGEST_HEX_SIZE + 8], path[STORE_PATH_SIZE];
+	struct digest known, digest;
+	int found;
+
+	sources_file(question, file);
+	snprintf(path, sizeof(path), "stat/%s", file);
+	found = record_read(store->dir, path, STORE_RECORD_BYTES_MAX, "sources", file, &record, NULL,
+			    err);
+	if (found <= 0)
+		return found;
+	if (!record_take_digest(&record, "state", &known) ||
+	    !record_take_digest(&record, "digest", &digest) || !record_at_end(&record) ||
+	    !digest_equal(&known, state))
+		return 0;
+	*ret = digest;
+	return 1;
+}
+
+int store_sources_set(struct store *store, const char *question, const struct digest *state,
+		      const struct digest *digest, struct err *err)
+{
+	_cleanup_(str_done) struct str text = { 0 };
+	_cleanup_close_ int dir = store_folder(store, "stat", err);
+	char file[DIGEST_HEX_SIZE + 8];
+
+	if (dir < 0)
+		return -1;
+	sources_file(question, file);
+	record_begin(&text, "sources", file);
+	record_digest(&text, "state", state);
+	record_digest(&text, "digest", digest);
+	record_end(&text);
+	return store_file_put(store, dir, file, &text, STORE_PUT_CACHE, err);
+}

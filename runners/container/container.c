@@ -37,6 +37,7 @@
 #include "core/str.h"
 #include "runners/agent.h"
 #include "runners/explain.h"
+#include "runners/net.h"
 
 #define NAMESPACES ((uint64_t)(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | \
 			       CLONE_NEWNET | CLONE_NEWCGROUP))
@@ -199,29 +200,62 @@ static int talk(struct container *container, struct jail *jail, int channel, int
 	return result;
 }
 
+/* The network is there before the child goes on. */
+static int start_net(struct container *container, const struct jail *jail, int ready, int go,
+		     struct net *ret, struct err *err)
+{
+	if (container->job->network != NETWORK_NAT)
+		return 0;
+	if (net_start(ret, jail->pid, container->net_ready, ready, err) < 0)
+		return -1;
+	return write(go, "g", 1) == 1 ? 0 : err_sys(err, errno, "start the container");
+}
+
+static int make_pipe(int *ret_read, int *ret_write, struct err *err)
+{
+	int pair[2];
+
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "make pipe");
+	*ret_read = pair[0];
+	*ret_write = pair[1];
+	return 0;
+}
+
 int container_start(struct container *container, int *ret_code, struct err *err)
 {
 	struct jail_entry entry = { .before = container_before, .enter = container_enter,
 				    .data = container };
 	_cleanup_close_ int ours = -1, theirs = -1, report_read = -1, report_write = -1;
+	_cleanup_close_ int ready = -1, ready_write = -1, go = -1, go_read = -1;
+	struct net net = { 0 };
 	struct jail jail;
-	int pair[2];
+	int pair[2], result;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, errno, "make socketpair");
 	ours = pair[0];
 	theirs = pair[1];
-	if (pipe2(pair, O_CLOEXEC) < 0)
-		return err_sys(err, errno, "make pipe");
-	report_read = pair[0];
-	report_write = pair[1];
+	if (make_pipe(&report_read, &report_write, err) < 0 ||
+	    make_pipe(&ready, &ready_write, err) < 0 || make_pipe(&go_read, &go, err) < 0)
+		return -1;
 	container->channel = theirs;
 	container->report = report_write;
+	container->net_ready = ready_write;
+	container->net_go = go_read;
 	if (jail_start(&jail, container->map, NAMESPACES, &entry, err) < 0)
 		return -1;
 	close(TAKE_FD(theirs));
 	close(TAKE_FD(report_write));
-	return talk(container, &jail, ours, report_read, ret_code, err);
+	close(TAKE_FD(ready_write));
+	close(TAKE_FD(go_read));
+	result = start_net(container, &jail, ready, go, &net, err);
+	if (result < 0)
+		jail_kill(&jail);
+	else
+		result = talk(container, &jail, ours, report_read, ret_code, err);
+	net_stop(&net);
+	return result;
 }
 
 /* What this map cannot do is refused before anything starts. */
@@ -256,6 +290,8 @@ int container_prepare(struct container *container, struct store *store,
 	if (container->init < 0)
 		return -1;
 	mounts_plan(job, store->map.kind == IDMAP_SINGLE, &container->mounts);
+	if (job->network == NETWORK_NAT)
+		container->resolver = net_resolver();
 	return make_binds(container, err);
 }
 
@@ -268,6 +304,7 @@ void container_done(struct container *container)
 	mem_closep(&container->stubs);
 	mem_closep(&container->init);
 	mounts_done(&container->mounts);
+	free(container->resolver);
 }
 
 static int container_run(struct store *store, const struct rootfs *rootfs, const struct job *job,

@@ -10,6 +10,7 @@
 
 #define CONTAINER_BINDS_MAX JOB_MOUNTS_MAX
 #define CONTAINER_OPTIONS_MAX 4000	/* bytes: mount(2) takes one page */
+#define RESOLVER_FILE "/etc/resolv.conf"
 #define SECRETS_FOLDER "/run/secrets"
 
 /* What the child needs; everything is made by the parent before the clone. */
@@ -29,6 +30,12 @@ struct container {
 	 * tmpfs inside (both -1). `stubs` of a step: an empty folder beside them.
 	 */
 	int upper, work, stubs;
+	/*
+	 * network: nat. The child waits in `before`, while it still is who pasta may look at, for a byte
+	 * of `net_go`; pasta writes to net_ready, which the child has open for it.
+	 */
+	int net_go, net_ready;
+	char *resolver;		/* owned; resolv.conf inside, or NULL */
 	int texts;		/* the child's: a folder of the tmpfs below the root, for bind_text */
 	void (*printed)(void *data, const void *bytes, size_t size);	/* as in struct agent_run */
 	void *printed_data;

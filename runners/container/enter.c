@@ -106,12 +106,24 @@ static int open_sources(struct container *container, struct err *err)
 	return container_open_images(container, err);
 }
 
+static int wait_for_net(const struct container *container, struct err *err)
+{
+	char go;
+
+	if (container->job->network != NETWORK_NAT)
+		return 0;
+	return read(container->net_go, &go, 1) == 1 ? 0 : err_set(err, ERR_CONTAINER,
+								  "there is no network");
+}
+
 int container_before(void *data)
 {
 	struct container *container = data;
 	struct err err = { 0 };
 
-	return open_sources(container, &err) < 0 ? report(container, &err) : 0;
+	if (open_sources(container, &err) < 0 || wait_for_net(container, &err) < 0)
+		return report(container, &err);
+	return 0;
 }
 
 static int raise_loopback(struct err *err)
@@ -267,6 +279,23 @@ static int make_file(const struct container *container, int root, const struct m
 	return 0;
 }
 
+/* A step has its stub; what a run writes is thrown away, so a link that leads nowhere gives way. */
+static int put_resolver(const struct container *container, int root, struct err *err)
+{
+	_cleanup_close_ int there = fs_open_in_root(root, RESOLVER_FILE, O_PATH, 0), etc = -1, made = -1;
+
+	if (there < 0 && !container->job->step) {
+		etc = open_target(root, "/etc", true, err);
+		if (etc < 0)
+			return -1;
+		(void)unlinkat(etc, strrchr(RESOLVER_FILE, '/') + 1, 0);
+		made = open_target(root, RESOLVER_FILE, false, err);
+		if (made < 0)
+			return -1;
+	}
+	return container_bind_text(container, root, RESOLVER_FILE, container->resolver, err);
+}
+
 static int mount_below(const struct container *container, int root, struct err *err)
 {
 	for (size_t i = 0; i < container->mounts.count; i++) {
@@ -286,6 +315,8 @@ static int mount_below(const struct container *container, int root, struct err *
 		if (result < 0)
 			return -1;
 	}
+	if (container->resolver && put_resolver(container, root, err) < 0)
+		return -1;
 	return container_put_secrets(container, root, err);
 }
 

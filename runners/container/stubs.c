@@ -221,6 +221,12 @@ int container_make_stubs(const struct container *container, bool *ret_any, struc
 		if (make_stub(stubs, &stub) < 0)
 			return -1;
 	}
+	if (container->resolver) {
+		const struct stub stub = { .target = RESOLVER_FILE, .parents = true, .follow = true };
+
+		if (make_stub(stubs, &stub) < 0)
+			return -1;
+	}
 	*ret_any = stubs->any;
 	return 0;
 }

@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input input = { data, size };
 	unsigned int flags = fuzz_byte(&input);
 	struct layer_pack args = { .blob = fuzz_file(0, NULL, 0), .to = to[flags & 3],
-				   .strip = flags >> 2 & 3, .archive = 0, .source = -1 };
+				   .strip = flags >> 2 & 3, .archive = 0 };
 	_cleanup_free_ char *packed = NULL;
 	struct layer_result result = { 0 };
 	size_t packed_size;

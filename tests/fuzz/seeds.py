@@ -7,7 +7,9 @@ an input are the target's own (see each); `run.sh` fuzzes from here, `minimize.p
 """
 import glob
 import gzip
+import hashlib
 import io
+import json
 import lzma
 import os
 import struct
@@ -303,6 +305,19 @@ def kernels(seeds, work):
             path_.encode() + b"\0" + struct.pack("<H", len(data)) + data for path_, data in content.items()])
 
 
+def registries(seeds):
+    seeds.texts("registry", 0, "challenge", [
+        b'Bearer realm="https://registry.example.org/token",service="s",scope="repository:a/b:pull"',
+        b'Basic realm="r", Bearer realm="https://auth.example.org:1/t", error=insufficient_scope',
+        b'Negotiate abc==, Bearer realm="a\\"b", realm="c"', b'Bearer realm="https://169.254.169.254/"'])
+    seeds.texts("registry", 1, "place", [
+        b"https://h:5000/v2/a\0/v2/a/uploads/1?_state=x", b"http://h\0https://h:80/x",
+        b"https://[::1]:1/a\0//[::1]:2/b", b"https://H/\0https://h:443/"])
+    seeds.texts("registry", 2, "page", [
+        b'\1\0\4{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no \\u001b[2J"}]}',
+        b"\3\0\1not JSON \x1b]52;c;x\x07\r", b'\0\1\0{"errors":{"code":1}}', b'\5\0\3{"errors":[]}'])
+
+
 def fetches(seeds):
     seeds.texts("fetch", 0, "url", [
         "https://host/a?b#c", "http://h:8080/x", "https://user:pw@h/", "https://[::1]:443/", "https://127.0.0.1/%2e",
@@ -352,13 +367,71 @@ def strings(seeds):
     seeds.texts("strings", 7, "json", ['error.desc\0{"error": {"desc": "x"}}', 'a\0[1, {"a": 1, "a": 2}]', 'return\0{"return": {}}'])
 
 
+OCI = "application/vnd.oci.image."
+SHA = "sha256:" + "0123456789abcdef" * 4
+
+
+def descriptor(kind, **more):
+    return dict(mediaType=OCI + kind, digest=SHA, size=1, **more)
+
+
+def oci_image(layers):
+    manifest = dict(schemaVersion=2, mediaType=OCI + "manifest.v1+json",
+                    config=descriptor("config.v1+json"),
+                    layers=[descriptor("layer.v1.tar" + kind) for kind in layers],
+                    annotations={"org.opencontainers.image.created": "2024-01-02T03:04:05Z"})
+    process = dict(User="1:2", Env=["A=b", "none", "=x"], Entrypoint=["/e"], Cmd=["c"], WorkingDir="/w",
+                   Labels={"l": "v", "a=b": "c"}, Volumes={"/v": {}, "rel": {}},
+                   ExposedPorts={"80/tcp": {}, "x": {}}, StopSignal="SIGQUIT")
+    config = dict(created="2024-01-02T03:04:05.5+01:00", os="linux", architecture="arm64", variant="v8",
+                  config=process, rootfs=dict(type="layers", diff_ids=[SHA] * len(layers)))
+    return json.dumps(manifest), json.dumps(config)
+
+
+def ocis(seeds):
+    platform = dict(os="linux", architecture="amd64", variant="v2")
+    name = {"org.opencontainers.image.ref.name": "x:v1"}
+    index = json.dumps(dict(schemaVersion=2, manifests=[
+        descriptor("manifest.v1+json", platform=platform, annotations=name),
+        descriptor("index.v1+json"),
+        descriptor("manifest.v1+json", platform=dict(os="unknown", architecture="unknown"))]))
+    manifest, config = oci_image(["", "+gzip", "+zstd"])
+    empty = oci_image([])
+    for number, text in enumerate([index, manifest, index.replace("manifests", "Manifests"), "[" * 70]):
+        seeds.put("oci", "document-%d" % number, bytes([0, number]), "linux/amd64/v3\0", text)
+    seeds.put("oci", "layout", bytes([1]), "v1\0", index)
+    seeds.put("oci", "config", bytes([2]), empty[1])
+    seeds.put("oci", "manifest", bytes([3]), empty[0])
+    seeds.put("oci", "pair", bytes([4]), struct.pack("<H", len(manifest)), manifest, config)
+    seeds.put("oci", "record", bytes([5]), "duet-oci-image 1\nmanifest %s\nmanifest_bytes 1\nconfig %s\n"
+              "config_bytes 1\ndocker 0\nhas_created 1\ncreated 5\ntext 11\nlinux/amd64\nlayers 1\n"
+              "layer %s 1 2 %s\nplaces 1\nplace 512 1\n" % (SHA, SHA, SHA, SHA), "list 1\ntext 1\nx\n" * 2,
+              "list 1\ntext 3\nA=b\nlist 1\ntext 3\nl=v\nlist 1\ntext 2\n/v\nlist 0\n",
+              "text -\ntext 2\n/w\ntext -\nlist 0\n")
+    config = empty[1]
+    listing = json.dumps([dict(Config="c.json", RepoTags=["x:v1"], Layers=[])])
+    for number, layers in enumerate([[], ["l/layer.tar"]]):
+        plain = b"layer"
+        diff_id = "sha256:" + hashlib.sha256(plain).hexdigest()
+        text = json.loads(config)
+        text["rootfs"]["diff_ids"] = [diff_id for _ in layers]
+        listing = json.dumps([dict(Config="c.json", RepoTags=["x:v1"], Layers=layers)])
+        seeds.put("oci", "archive-%d" % number, bytes([6]), "v1\0", tar(
+            ("c.json", tarfile.REGTYPE, json.dumps(text).encode(), {}),
+            ("d.tar", tarfile.REGTYPE, plain, {}),
+            ("l/layer.tar", tarfile.SYMTYPE, b"../d.tar", {}),
+            ("manifest.json", tarfile.REGTYPE, listing.encode(), {})))
+    seeds.texts("oci", 7, "time", ["2024-01-02T03:04:05.5+01:00", "0001-01-01T00:00:00Z",
+                                   "2024-02-29t23:59:60z", "9999-12-31T23:59:59-23:59"])
+
+
 def main():
     out, build = sys.argv[1:]
     seeds = Seeds(out)
     with tempfile.TemporaryDirectory() as work:
         archives(seeds, build, work)
         kernels(seeds, work)
-    for make in (specs, streams, agents, inits, consoles, debians, fetches, strings):
+    for make in (specs, streams, agents, inits, consoles, debians, fetches, registries, ocis, strings):
         make(seeds)
 
 

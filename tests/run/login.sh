@@ -65,6 +65,29 @@ for tool in podman skopeo; do
 	is "$tool logs out of what duet wrote" "$(known "$HOST")" none
 done
 
+# ---- a login is tried ----------------------------------------------------------------------------
+# try SECRET: with the code and what was said in $code and $W/err
+try() {
+	printf '%s' "$1" | "$DUET" login -u joe --password-stdin "$HOST" 2>"$W/err"
+	code=$?
+}
+before=$(grep -c 'GET /v2/' "$W/registry.log")
+try "$secret"
+is 'plain http is not spoken unasked' "$code $(known "$HOST")" '1 none'
+is 'and nothing of it arrived' "$(grep -c 'GET /v2/' "$W/registry.log")" "$before"
+mkdir -p "$XDG_CONFIG_HOME/duet"
+echo "registries: {\"$HOST\": {plain_http: true}}" >"$XDG_CONFIG_HOME/duet/config.yaml"
+try wrong
+is 'a wrong password' "$code $(known "$HOST")" '1 none'
+has 'a wrong password: message' "$(cat "$W/err")" \
+	"error[auth.refused]: log in to $HOST as joe: GET http://$HOST/v2/: the registry does not let this login in (401)"
+has 'a wrong password: mend' "$(cat "$W/err")" 'nothing was kept; check user and password'
+try "$secret"
+is 'the right one' "$code $(known "$HOST")" "0 joe $secret"
+is 'it was asked' "$(($(grep -c 'GET /v2/' "$W/registry.log") > before))" 1
+has 'the right one: where' "$(cat "$W/err")" "the login for $HOST is kept in $AUTH"
+"$DUET" logout "$HOST" 2>/dev/null
+
 # ---- what is written -----------------------------------------------------------------------------
 echo '{"auths": {"other.example": {"auth": "dTpz"}}, "x": [1, {"y": "z"}]}' >"$AUTH"
 chmod 644 "$AUTH"

@@ -5,7 +5,8 @@
  *
  *	--plain-http  --push  --user U --secret S  --identity T
  *	--quick		the worker's part in this process, without its jail; it waits at most a twentieth
- *			of a second before another try, and prints "wait MS" for how long it wanted to
+ *			of a second before another try, and prints "wait MS" for how long it wanted to,
+ *			and a server that says nothing for a second has stalled
  *	manifest REF OUT		prints "manifest DIGEST BYTES TYPE"
  *	manifest-of REF DIGEST OUT	the same, and it must have this digest
  *	blob DIGEST SIZE OUT		taken up where OUT ends; prints "blob DIGEST BYTES"
@@ -33,6 +34,7 @@
 #include "core/parse.h"
 
 #define WAIT_MAX_NS 50000000l
+#define STALL_S 1u
 
 static bool quick;
 static uint32_t under_way;
@@ -85,6 +87,7 @@ static void *run_inside(void *data)
 
 	if (!talk)
 		die(&err);
+	talk_hurry(talk, STALL_S);
 	talk_go(talk);
 	return NULL;
 }

@@ -156,7 +156,6 @@ static CURLcode set_limits(CURL *easy, const struct ask *ask)
 		{ CURLOPT_LOW_SPEED_TIME, (long)ask->stall_s },
 		{ CURLOPT_TIMEOUT,
 		  (long)(total_s < TOTAL_MAX_S ? total_s : TOTAL_MAX_S) },
-		{ CURLOPT_BUFFERSIZE, BUFFER_BYTES },
 		{ CURLOPT_TCP_KEEPALIVE, 1 },
 		/* addresses are checked when a connection is made: take up none */
 		{ CURLOPT_FRESH_CONNECT, ask->only_public },
@@ -183,6 +182,8 @@ static CURLcode set_limits(CURL *easy, const struct ask *ask)
 		if (code != CURLE_OK)
 			return code;
 	}
+	/* refused when the last transfer ended before it began (no such host): it is as large already */
+	(void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
 	return curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)largest);
 }
 

@@ -3,11 +3,13 @@
  * token server). Shared by the threads of a conversation; while one of them gets a token the others
  * that need one wait for it.
  *
- * Who gets the user's secrets: the registry (Basic), and a token server that is the registry's own
- * host, for docker.io's API auth.docker.io, or a host of the same domain (registry.gitlab.com has its
- * at gitlab.com), that is: the registry's name less its first label, if two labels or more are left,
- * or a name that ends in it. Any other token server is asked anonymously. A registry could have the
- * secrets for the asking; this rule is for the one whose answers are bent, by a proxy or a mistake.
+ * Who gets the user's secrets: the registry itself (scheme, host and port), and over https a token
+ * server of the same name at another port (a certificate is a name's, not a port's; an address is
+ * nobody's name), for docker.io's API auth.docker.io, or of the same domain (registry.gitlab.com has
+ * its at gitlab.com), that is: the registry's name less its first label, if two labels or more are
+ * left, or a name that ends in it. Any other token server is asked anonymously. A registry could have
+ * the secrets for the asking; this rule is for the one whose answers are bent, by a proxy or a mistake.
+ * http:// is for the registry alone, not for other ports of its host.
  */
 #ifndef DUET_BUILDERS_WORKER_REGISTRY_AUTH_H
 #define DUET_BUILDERS_WORKER_REGISTRY_AUTH_H

@@ -44,6 +44,13 @@ static bool take(void *data, const struct http_reply *reply, const void *bytes, 
 	return size <= room;
 }
 
+static unsigned int stall_s_of(const struct session *session, const struct call *call)
+{
+	if (session->stall_s > 0)
+		return session->stall_s;
+	return call->stall_s ? call->stall_s : FETCH_STALL_S;
+}
+
 /* One try. NEXT_DONE: there is an answer. */
 static enum next try_once(struct try *try, struct arrival *arrival, const struct visit *visit,
 			  struct ask_result *result)
@@ -60,7 +67,7 @@ static enum next try_once(struct try *try, struct arrival *arrival, const struct
 		.upload = call->upload,
 		.ca_file = visit->session->ca_file,
 		.bytes_max = head ? HEAD_BYTES_MAX : call->body_max,
-		.stall_s = call->stall_s ? call->stall_s : FETCH_STALL_S,
+		.stall_s = stall_s_of(visit->session, call),
 		.body = take,
 		.data = arrival,
 	};

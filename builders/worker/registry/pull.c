@@ -2,8 +2,10 @@
  * What comes from a registry (distribution-spec, "Pulling"): manifests and blobs, each as fetch.c
  * fetches a file.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "builders/oci/image.h"
 #include "builders/worker/fetch.h"
@@ -72,6 +74,7 @@ static struct fetch fetch_for(struct pull *pull, const char *url)
 		.plain_http = session->plain_http,
 		.ca_file = session->ca_file,
 		.user_agent = session->user_agent,
+		.stall_s = session->stall_s,
 		.out = visit->fds[0],
 		.authority = &visit->authority,
 		.transport = visit->transport,
@@ -144,6 +147,19 @@ int pull_manifest(struct visit *visit, struct err *err)
 	return check_said_digest(&pull, err);
 }
 
+/* The right bytes, but whoever made the manifest said that there are more of them. */
+static int check_size(const struct visit *visit, struct err *err)
+{
+	uint64_t bytes = visit->request->bytes, got = visit->reply->blob_bytes;
+
+	if (bytes == 0 || bytes == got)
+		return 0;
+	if (ftruncate(visit->fds[0], 0) < 0)
+		return err_sys(err, errno, "truncate the file");
+	return err_set(err, ERR_FETCH_DIGEST, "%llu bytes were expected, but it has %llu",
+		       (unsigned long long)bytes, (unsigned long long)got);
+}
+
 int pull_blob(struct visit *visit, struct err *err)
 {
 	const struct worker_request *request = visit->request;
@@ -166,6 +182,8 @@ int pull_blob(struct visit *visit, struct err *err)
 		fetch.grown = tell_grown;
 	}
 	result = fetch_run(&fetch, &visit->reply->blob_bytes, &visit->reply->blob, err);
+	if (result == 0)
+		result = check_size(visit, err);
 	tee_end(pull.tee, result == 0);
 	return result < 0 ? mend_digest(err) : 0;
 }

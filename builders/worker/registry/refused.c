@@ -43,6 +43,13 @@ static bool is_push(uint32_t op)
 	return op == WORKER_PUT_BLOB || op == WORKER_PUT_MANIFEST;
 }
 
+static const char *what_was_asked(uint32_t op)
+{
+	if (op == WORKER_TRY_LOGIN)
+		return "in";
+	return is_push(op) ? "push" : "pull";
+}
+
 static int not_found(const struct visit *visit, const char *said, struct err *err)
 {
 	const struct session *session = visit->session;
@@ -74,7 +81,7 @@ int visit_refused(void *data, bool own, unsigned int status, const char *page, s
 		what = xasprintf("the registry %s %s (%u)",
 				 visit->session->auth.user || visit->session->auth.identity_token
 					 ? "does not let this login" : "wants a login to",
-				 is_push(visit->request->op) ? "push" : "pull", status);
+				 what_was_asked(visit->request->op), status);
 		return session_refuses(visit->session, page, what, err);
 	}
 	said = what_it_says(page);

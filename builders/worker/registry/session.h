@@ -22,6 +22,7 @@ struct session {
 	bool push;
 	char *user_agent;	/* owned; NULL: the package's */
 	const char *ca_file;	/* NULL: the system's */
+	uint32_t stall_s;	/* for tests; 0: as long as it takes */
 	struct auth auth;
 	pthread_mutex_t lock;	/* of what follows */
 	struct transport *idle[WORKER_OPEN_MAX];	/* owned; with their connections */
@@ -59,5 +60,6 @@ int pull_manifest(struct visit *visit, struct err *err);
 int pull_blob(struct visit *visit, struct err *err);
 int push_blob(struct visit *visit, struct err *err);
 int push_manifest(struct visit *visit, struct err *err);
+int try_login(struct visit *visit, struct err *err);
 
 #endif

@@ -49,6 +49,7 @@ static const struct turn_kind {
 	[WORKER_GET_BLOB] = { FDS_MAX, false, pull_blob },
 	[WORKER_PUT_BLOB] = { 1, true, push_blob },
 	[WORKER_PUT_MANIFEST] = { 1, true, push_manifest },
+	[WORKER_TRY_LOGIN] = { 1, false, try_login },
 };
 
 /* About ten times a second, and never waiting: the next one says it too. */
@@ -171,6 +172,11 @@ static bool start(struct turn *turn)
 		answer(turn, &err);
 	}
 	return !failed;
+}
+
+void talk_hurry(struct talk *talk, uint32_t stall_s)
+{
+	talk->session.stall_s = stall_s;
 }
 
 int talk_go(struct talk *talk)

@@ -15,6 +15,8 @@ struct talk;
  * ignored from here on. NULL with ERR_WORKER or ERR_HOST.
  */
 struct talk *talk_new(int socket, const struct worker_request *first, int login, struct err *err);
+/* For tests: so long below 1 KiB/s ends a try. Before talk_go. */
+void talk_hurry(struct talk *talk, uint32_t stall_s);
 /*
  * Says that it is ready and goes on until the socket closes (0) or what comes is no request (1).
  * Threads may be under way then: the process is to end.

@@ -29,10 +29,12 @@ const char *token_realm_refusal(const char *realm, const char *base)
 		return "has a fragment";
 	host = url_host(realm);
 	registry = url_host(base);
-	if (!strcmp(host, registry))
+	if (url_is_same_origin(realm, base))
 		return NULL;
 	if (url_is_plain_http(realm))
 		return "is not https";
+	if (!strcmp(host, registry))
+		return NULL;
 	if (url_host_is_local(host))
 		return "is an address of a local network";
 	return NULL;
@@ -43,16 +45,19 @@ bool token_server_is_trusted(const char *realm, const char *base)
 	_cleanup_free_ char *host = url_host(realm), *registry = url_host(base);
 	const char *domain, *tail;
 
+	if (url_is_same_origin(realm, base))
+		return true;
+	/* numbers are no names */
+	if (url_is_plain_http(realm) || url_is_plain_http(base) || strchr(registry, ':') ||
+	    !registry[strspn(registry, "0123456789.")])
+		return false;
 	if (!strcmp(host, registry))
 		return true;
-	if (url_is_plain_http(realm) || url_is_plain_http(base))
-		return false;
 	if (!strcmp(registry, "registry-1.docker.io"))
 		return !strcmp(host, "auth.docker.io");
 	domain = strchr(registry, '.');
-	/* numbers are no names, and a domain of one label is everybody's */
-	if (!domain || !strchr(domain + 1, '.') || strchr(registry, ':') ||
-	    !registry[strspn(registry, "0123456789.")])
+	/* a domain of one label is everybody's */
+	if (!domain || !strchr(domain + 1, '.'))
 		return false;
 	domain++;
 	tail = str_has_suffix(host, domain) ? host + strlen(host) - strlen(domain) : NULL;
@@ -109,7 +114,8 @@ static char *post_form(const struct visit *visit)
 	add_pair(&form, "", "grant_type", "refresh_token");
 	add_pair(&form, "&", "client_id", CLIENT);
 	add_pair(&form, "&", "service", auth->challenge.service ? auth->challenge.service : "");
-	add_pair(&form, "&", "scope", visit->scope);
+	if (*visit->scope)
+		add_pair(&form, "&", "scope", visit->scope);
 	add_pair(&form, "&", "refresh_token", auth->identity_token);
 	return form.text;
 }

@@ -1,4 +1,4 @@
-/* fetch_http.c and fetch_status.c: heads of answers, and what their values mean. */
+/* http.c and status.c: heads of answers, and what their values mean. */
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +46,26 @@ START_TEST(test_head)
 	ck_assert_ptr_null(reply.fields[HTTP_LOCATION]);
 	ck_assert_uint_eq(reply.status, 206);
 	ck_assert_ptr_null(reply.broken);
+}
+END_TEST
+
+START_TEST(test_challenges)
+{
+	_cleanup_(http_reply_done) struct http_reply reply = { 0 };
+	_cleanup_free_ char *long_one = xmalloc(HTTP_VALUE_MAX + 64);
+
+	add(&reply, "HTTP/1.1 401 Unauthorized");
+	add(&reply, "WWW-Authenticate: Basic realm=\"a\"");
+	add(&reply, "www-authenticate: Bearer realm=\"b\"");
+	ck_assert_ptr_null(reply.broken);
+	ck_assert_str_eq(reply.fields[HTTP_WWW_AUTHENTICATE],
+			 "Basic realm=\"a\", Bearer realm=\"b\"");
+	snprintf(long_one, HTTP_VALUE_MAX, "WWW-Authenticate: %*s", HTTP_VALUE_MAX - 40, "x");
+	add(&reply, long_one);
+	add(&reply, "WWW-Authenticate: y");
+	memset(long_one + 18, 'x', HTTP_VALUE_MAX - 40);
+	add(&reply, long_one);
+	ck_assert_ptr_nonnull(reply.broken);
 }
 END_TEST
 
@@ -316,6 +336,7 @@ int main(void)
 	tcase_add_test(tcase, test_head);
 	tcase_add_loop_test(tcase, test_bad_status, 0, ARRAY_SIZE(status_lines));
 	tcase_add_test(tcase, test_broken);
+	tcase_add_test(tcase, test_challenges);
 	tcase_add_test(tcase, test_content_range);
 	tcase_add_test(tcase, test_date);
 	tcase_add_test(tcase, test_retry_after);

@@ -1,4 +1,4 @@
-/* fetch_url.c: which URLs are followed, and what a redirect points to. */
+/* url.c: which URLs are followed, and what a redirect points to. */
 #include <arpa/inet.h>
 #include <check.h>
 #include <netinet/in.h>
@@ -261,6 +261,35 @@ START_TEST(test_local)
 }
 END_TEST
 
+START_TEST(test_origin)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} pairs[] = {
+		{ "https://h/x?y", "https://h:443", true },
+		{ "https://H.x/", "HTTPS://h.X:443/y", true },
+		{ "http://h/", "http://h:80/", true },
+		{ "https://[::1]:5/x", "https://[::1]:5/y", true },
+		{ "https://h/", "http://h/", false },
+		{ "https://h:443/", "http://h:443/", false },
+		{ "https://h/", "https://h:444/", false },
+		{ "https://h/", "https://h.x/", false },
+		{ "https://h/", "https://hh/", false },
+		{ "https://[::1]/", "https://[::2]/", false },
+	};
+	_cleanup_free_ char *host = url_host("https://Example.ORG:5000/v2"),
+			    *six = url_host("https://[::A]:1/"), *bare = url_host("http://h?q");
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+		ck_assert_msg(url_is_same_origin(pairs[i].a, pairs[i].b) == pairs[i].same, "%s %s",
+			      pairs[i].a, pairs[i].b);
+	ck_assert_str_eq(host, "example.org");
+	ck_assert_str_eq(six, "::a");
+	ck_assert_str_eq(bare, "h");
+}
+END_TEST
+
 START_TEST(test_address)
 {
 	struct sockaddr_in four = { .sin_family = AF_INET };
@@ -294,6 +323,7 @@ int main(void)
 	tcase_add_test(tcase, test_shown);
 	tcase_add_test(tcase, test_local);
 	tcase_add_test(tcase, test_address);
+	tcase_add_test(tcase, test_origin);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

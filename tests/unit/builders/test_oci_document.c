@@ -258,6 +258,7 @@ START_TEST(test_choice)
 		ck_assert_int_eq(err.code, ERR_OCI_PLATFORM);
 		ck_assert_msg(strstr(err.mend ? err.mend : "", choices[_i].says) != NULL, "%s",
 			      err.mend ? err.mend : "no mend");
+		ck_assert_ptr_null(strstr(err.mend ? err.mend : "", "unknown"));
 		return;
 	}
 	ck_assert_msg(result == 0, "%s", err.msg);

@@ -360,6 +360,12 @@ START_TEST(test_broken_record)
 	}
 	reseal(&record);
 	ck_assert_int_eq(oci_image_read(&back, record.text, record.length, &err), 0);
+	/* and nothing behind the last line */
+	str_add(&record, "xyz");
+	memmove(record.text + record.length - 69, record.text + record.length - 72, 69);
+	memcpy(record.text + record.length - 72, "x 1\n" + 1, 3);
+	reseal(&record);
+	ck_assert_int_lt(oci_image_read(&back, record.text, record.length, &err), 0);
 	str_done(&record);
 }
 END_TEST

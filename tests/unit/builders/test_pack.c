@@ -12,6 +12,7 @@
 #include "builders/layer/tarwrite.h"
 #include "core/fs.h"
 #include "core/mem.h"
+#include "core/select.h"
 #include "tests/unit/builders/tarmake.h"
 
 static struct work work;
@@ -19,21 +20,22 @@ static struct str tar;
 static struct layer_result result;
 static struct err err;
 static struct layer_pack args;
+static struct selection selection;
 
 static void setup(void)
 {
 	work_init(&work);
 	tar = (struct str){ 0 };
 	err = (struct err){ 0 };
-	args = (struct layer_pack){ .blob = -1, .archive = -1, .source = -1, .to = "/",
-				    .source_name = "source" };
+	args = (struct layer_pack){ .blob = -1, .archive = -1, .to = "/",
+				    .selection = &selection };
 }
 
 static void teardown(void)
 {
 	mem_closep(&args.blob);
 	mem_closep(&args.archive);
-	mem_closep(&args.source);
+	select_done(&selection);
 	work_intact(&work);
 	work_done(&work);
 	str_done(&tar);
@@ -98,8 +100,10 @@ static void make_source(void)
 
 static void open_source(const char *path)
 {
-	args.source = openat(work.top, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	ck_assert_int_ge(args.source, 0);
+	selection = (struct selection){ .sources = xcalloc(1, sizeof(*selection.sources)), .count = 1 };
+	selection.sources->name = xstrdup(path);
+	selection.sources->fd = openat(work.top, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	ck_assert_int_ge(selection.sources->fd, 0);
 }
 
 static void assert_entry(const char *path, mode_t mode, uid_t uid, time_t time)
@@ -148,7 +152,7 @@ START_TEST(copy_file)
 
 	make_source();
 	open_source("source/z");
-	args.source_name = "/somewhere/z";
+	selection.into = _i;
 	args.to = _i ? "/etc/conf.d/" : "/etc/renamed";
 	pack_and_unpack();
 	ck_assert_uint_eq(result.entries, 1);
@@ -233,8 +237,8 @@ START_TEST(deterministic)
 	open_source("source");
 	ck_assert_int_eq(pack(), 0);
 	first = result.blob;
-	ck_assert_int_eq(layer_digest_source(args.source, "s", false, &digest, &err), 0);
-	close(args.source);
+	ck_assert_int_eq(layer_digest_source(&selection, false, &digest, &err), 0);
+	select_done(&selection);
 	ck_assert_int_eq(fs_remove_tree(work.top, "source", &err), 0);
 	file("later", "x", 0600);
 	make_source();
@@ -243,7 +247,7 @@ START_TEST(deterministic)
 	open_source("source");
 	ck_assert_int_eq(pack(), 0);
 	ck_assert(digest_equal(&result.blob, &first));
-	ck_assert_int_eq(layer_digest_source(args.source, "s", false, &other, &err), 0);
+	ck_assert_int_eq(layer_digest_source(&selection, false, &other, &err), 0);
 	ck_assert(digest_equal(&digest, &other));
 }
 END_TEST
@@ -257,8 +261,8 @@ START_TEST(digest_source)
 
 	make_source();
 	open_source("source");
-	ck_assert_int_eq(layer_digest_source(args.source, "s", false, &before, &err), 0);
-	ck_assert_int_eq(layer_digest_source(args.source, "s", true, &kept_before, &err), 0);
+	ck_assert_int_eq(layer_digest_source(&selection, false, &before, &err), 0);
+	ck_assert_int_eq(layer_digest_source(&selection, true, &kept_before, &err), 0);
 	if (_i == 0)
 		file("source/a/f", "g", 0640);
 	else if (_i == 1)
@@ -274,8 +278,8 @@ START_TEST(digest_source)
 		ck_assert_int_eq(fchmodat(work.top, "source/z", 0604, 0), 0);
 	else
 		ck_assert_int_eq(utimensat(work.top, "source/z", times, 0), 0);
-	ck_assert_int_eq(layer_digest_source(args.source, "s", false, &after, &err), 0);
-	ck_assert_int_eq(layer_digest_source(args.source, "s", true, &kept_after, &err), 0);
+	ck_assert_int_eq(layer_digest_source(&selection, false, &after, &err), 0);
+	ck_assert_int_eq(layer_digest_source(&selection, true, &kept_after, &err), 0);
 	ck_assert(digest_equal(&before, &after) == !seen);
 	ck_assert(!digest_equal(&kept_before, &kept_after));
 }

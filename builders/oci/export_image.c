@@ -1,0 +1,140 @@
+/* Images of the store on their way out: see export.h. */
+#include <string.h>
+
+#include "builders/oci/documents.h"
+#include "builders/oci/export.h"
+#include "builders/stack.h"
+#include "core/json.h"
+#include "core/mem.h"
+#include "core/parse.h"
+
+/* Of a config that duet wrote; -1: it has none. */
+static int64_t created_of(const char *config)
+{
+	_cleanup_free_ char *text = NULL;
+	int64_t seconds;
+
+	if (!json_look(config, strlen(config), "created", &text) || !text ||
+	    !parse_time(text, &seconds))
+		return -1;
+	return seconds;
+}
+
+static int open_blob(struct store *store, const struct store_layer *layer, int *ret_fd,
+		     struct err *err)
+{
+	uint64_t bytes;
+	int found = store_blob_open(store, &layer->blob, ret_fd, &bytes, err);
+	char hex[DIGEST_HEX_SIZE];
+
+	if (found < 0)
+		return -1;
+	if (found == 1 && bytes == layer->blob_bytes)
+		return 0;
+	digest_hex(&layer->diff_id, hex);
+	err_set(err, ERR_STORE, "the store does not keep the blob of layer sha256:%.12s", hex);
+	return err_mend(err, layer->has_blob ? "build the image again"
+					     : "it was unpacked from a local archive, which is not copied "
+					       "into the store; --format tar and erofs need no blob");
+}
+
+/* The layer as it is; with `plain` zstd gives way to the plain tar, in *ret_file. */
+static int take_layer(struct store *store, const struct store_layer *layer, bool plain,
+		      struct oci_layer *ret, int *ret_file, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	struct digest diff_id;
+
+	if (open_blob(store, layer, &fd, err) < 0)
+		return -1;
+	*ret = (struct oci_layer){ .blob = layer->blob, .bytes = layer->blob_bytes,
+				   .compression = oci_compression_of(fd), .diff_id = layer->diff_id };
+	if (!plain || ret->compression != OCI_ZSTD)
+		return 0;
+	if (store_blob_new(store, ret_file, err) < 0 ||
+	    oci_inflate(fd, &layer->blob, *ret_file, "inflate a layer", &diff_id, &ret->bytes,
+			err) < 0)
+		return -1;
+	if (!digest_equal(&diff_id, &layer->diff_id))
+		return err_set(err, ERR_STORE, "a layer of the store is not what its record says");
+	ret->blob = diff_id;
+	ret->compression = OCI_PLAIN;
+	return 0;
+}
+
+static int export_blobs(struct store *store, const struct store_image *image,
+			struct oci_export *args, struct err *err)
+{
+	_cleanup_free_ struct oci_layer *layers = xcalloc(image->layer_count + 1, sizeof(*layers));
+	_cleanup_free_ int *files = xcalloc(image->layer_count + 1, sizeof(*files));
+	bool plain = args->format == EXPORT_DOCKER_ARCHIVE;
+	int result = 0;
+
+	for (size_t i = 0; i < image->layer_count; i++)
+		files[i] = -1;
+	for (size_t i = 0; result == 0 && i < image->layer_count; i++)
+		result = take_layer(store, &image->layers[i], plain, &layers[i], &files[i], err);
+	args->layers = layers;
+	args->layer_count = image->layer_count;
+	args->files = files;
+	result = result < 0 ? err_wrap(err, "export") : export_oci(store, args, err);
+	for (size_t i = 0; i < image->layer_count; i++)
+		mem_closep(&files[i]);
+	return result;
+}
+
+/* A layer as EROFS file, made from its blob where the store does not have it. */
+static int push_disk(struct stack *stack, const struct store_layer *known, struct err *err)
+{
+	_cleanup_(stack_forms_done) struct stack_forms forms = { -1, -1, { -1, -1 } };
+	struct build_blob blob = { .fd = -1, .bytes = known->blob_bytes, .in_store = true };
+	struct store_layer layer = *known;
+	int result;
+
+	if (stack_open(stack, known, &forms, err) < 0)
+		return -1;
+	if (!stack_is_whole(stack, &forms)) {
+		if (open_blob(stack->store, known, &blob.fd, err) < 0)
+			return -1;
+		result = stack_make(stack, &blob, "unpack a layer", &layer, &forms, err);
+		mem_closep(&blob.fd);
+		if (result < 0)
+			return -1;
+	}
+	stack_push(stack, &layer, &forms);
+	return 0;
+}
+
+static int export_merged(struct store *store, const struct store_image *image,
+			 struct oci_export *args, struct err *err)
+{
+	_cleanup_free_ struct stack *stack = xcalloc(1, sizeof(*stack));
+	int disks[ROOTFS_LAYERS_MAX], result = 0;
+
+	stack_init(stack, store, ROOTFS_DISKS);
+	for (size_t i = 0; result == 0 && i < image->layer_count; i++) {
+		result = push_disk(stack, &image->layers[i], err);
+		if (result == 0)
+			disks[i] = stack->forms[i].disk.image;
+	}
+	args->disks = disks;
+	args->disk_count = stack->count;
+	result = result < 0 ? err_wrap(err, "export") : export_oci(store, args, err);
+	stack_done(stack);
+	return result;
+}
+
+int export_image(struct store *store, const struct store_image *image, enum export_format format,
+		 const char *file, const char *reference, struct err *err)
+{
+	struct oci_export args = {
+		.format = format, .file = file, .config = image->config, .reference = reference,
+		.created_s = created_of(image->config),
+	};
+
+	if (image->layer_count > ROOTFS_LAYERS_MAX)
+		return err_set(err, ERR_LAYER_LIMIT, "export: more than %d layers", ROOTFS_LAYERS_MAX);
+	return format == EXPORT_TAR || format == EXPORT_EROFS
+		       ? export_merged(store, image, &args, err)
+		       : export_blobs(store, image, &args, err);
+}

@@ -1,0 +1,102 @@
+/* duet init: a first duet.yaml, or one from a Dockerfile. Nothing is overwritten. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cmd/cmd.h"
+#include "core/dockerfile.h"
+#include "core/fs.h"
+#include "core/log.h"
+#include "core/parse.h"
+#include "core/path.h"
+#include "core/str.h"
+
+#define DEFAULT_FILE "duet.yaml"
+
+/* The language server of editors reads this line; `duet schema >duet.schema.json` makes the file. */
+static const char modeline[] = "# yaml-language-server: $schema=duet.schema.json\n";
+
+static const char first_spec[] =
+	"duet: 1\n"
+	"name: %s\n"
+	"\n"
+	"image:\n"
+	"  from: {debian: bookworm}           # or a reference such as docker.io/library/alpine:3.20\n"
+	"  # steps:\n"
+	"  #   - copy: ./site                 # a file or folder beside this file\n"
+	"  #     to: /srv/site\n"
+	"  #   - run: nginx -t                # a command; `network: nat` lets it out\n"
+	"  # config: {environment: {LANG: C.UTF-8}, workdir: /srv}\n"
+	"\n"
+	"on: [container, vm]                  # the first is what `duet run` takes\n"
+	"\n"
+	"target:\n"
+	"  command: [cat, /etc/os-release]\n";
+
+/* The name of the folder that we work in, where it can be one; owned. */
+static char *name_of_folder(void)
+{
+	char path[PATH_MAX];
+	const char *name = getcwd(path, sizeof(path)) ? path_base(path) : "";
+
+	return xstrdup(parse_is_name(name) ? name : "image");
+}
+
+/* Makes the file, which must not be there. */
+static int write_new(const char *path, const char *text, struct err *err)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+
+	if (fd < 0 && errno == EEXIST) {
+		err_sys_as(err, ERR_USAGE, errno, "make %s", path);
+		return err_mend(err, "take it away, or name another file with -f");
+	}
+	if (fd < 0)
+		return err_sys(err, errno, "make %s", path);
+	if (fs_write_all(fd, modeline, strlen(modeline)) < 0 ||
+	    fs_write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0) {
+		err_sys(err, errno, "write %s", path);
+		(void)unlink(path);
+		return -1;
+	}
+	return 0;
+}
+
+static void tell_losses(const char *file, const struct dockerfile *dockerfile)
+{
+	_cleanup_free_ char *shown = str_escape(file, 200);
+
+	for (size_t i = 0; i < dockerfile->loss_count; i++)
+		log_warn("%s:%u: %s", shown, dockerfile->losses[i].line, dockerfile->losses[i].text);
+	if (access(".dockerignore", F_OK) == 0 && access(".duetignore", F_OK) < 0)
+		log_note("copy steps go by .duetignore, not by .dockerignore");
+}
+
+static int init_from(const struct cli *cli, const char *path, const char *name, int *ret_code,
+		     struct err *err)
+{
+	_cleanup_(dockerfile_done) struct dockerfile dockerfile = { 0 };
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+
+	if (fs_read_file(AT_FDCWD, cli->from, DOCKERFILE_BYTES_MAX, &text, &size, err) < 0 ||
+	    dockerfile_convert(&dockerfile, name, cli->from, text, size, err) < 0 ||
+	    write_new(path, dockerfile.spec, err) < 0)
+		return -1;
+	tell_losses(cli->from, &dockerfile);
+	*ret_code = dockerfile.loss_count > 0;
+	return 0;
+}
+
+int cmd_init(const struct cli *cli, int *ret_code, struct err *err)
+{
+	const char *path = cli->file ? cli->file : DEFAULT_FILE;
+	_cleanup_free_ char *name = name_of_folder(), *text = NULL;
+
+	if (cli->from)
+		return init_from(cli, path, name, ret_code, err);
+	text = xasprintf(first_spec, name);
+	return write_new(path, text, err);
+}

@@ -1,0 +1,45 @@
+/* What the instructions work on. */
+#ifndef DUET_CORE_DOCKERFILE_CONVERT_H
+#define DUET_CORE_DOCKERFILE_CONVERT_H
+
+#include "core/dockerfile/internal.h"
+
+
+struct df_convert {
+	struct dockerfile *out;
+	struct df_lines lines;
+	const struct df_line *line;	/* the one under way */
+	struct df_stage *stages;	/* owned; all so far */
+	size_t stage_count, stage_total;
+	struct df_stage *stage;		/* the last one; NULL before the first FROM */
+	struct strv globals;		/* ARGs above the first FROM */
+	struct strv secrets;		/* names */
+	struct strv outside;		/* name, reference, name ... of images that no FROM names; parts */
+	struct str images;		/* entries of `images` */
+};
+
+/* Names something that the spec cannot say: at this place, and in the list of losses. Returns 0. */
+int df_lose(struct df_convert *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct df_scope df_scope_of(const struct df_convert *c);
+/* The image that "--from=NAME" means, borrowed; one from outside is added. NULL: it is none. */
+const char *df_image_of(struct df_convert *c, const char *name);
+/* "a/b" at the folder that WORKDIR names; a / at the end stays. Owned; NULL: no path. */
+char *df_inside(const struct df_convert *c, const char *path);
+/* Ends this part of the stage: what comes later was not there for its run steps. */
+void df_cut(struct df_convert *c);
+
+int df_run(struct df_convert *c);	/* run.c */
+int df_copy(struct df_convert *c);	/* copy.c; ADD too */
+int df_env(struct df_convert *c);	/* settings.c */
+int df_arg(struct df_convert *c);
+int df_label(struct df_convert *c);
+int df_workdir(struct df_convert *c);
+int df_user(struct df_convert *c);
+int df_entrypoint(struct df_convert *c);
+int df_cmd(struct df_convert *c);
+int df_expose(struct df_convert *c);
+int df_volume(struct df_convert *c);
+int df_stopsignal(struct df_convert *c);
+int df_shell(struct df_convert *c);
+
+#endif

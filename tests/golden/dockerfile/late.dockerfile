@@ -1,0 +1,10 @@
+FROM debian:bookworm
+RUN before
+WORKDIR /srv
+RUN between
+WORKDIR app
+ENV LATE=1
+CMD ["run"]
+RUN after
+ENV LATER=${LATE}2
+ENTRYPOINT ["enter"]

@@ -1,0 +1,177 @@
+#!/bin/bash
+# What duet exports: by the OCI schemas, and read by skopeo, umoci and podman; the same bytes each time.
+# shellcheck source=tests/run/lib.sh
+. "${srcdir:-.}/tests/run/lib.sh"
+
+for tool in umoci skopeo; do
+	command -v $tool >/dev/null || skip "$tool is not installed"
+done
+cp "$BUILD/tests/run/oci_probe" "$W/bin/" || skip 'oci_probe is not built'
+cd "$W" || exit 1
+mkdir -p project/site project/root/etc tmp
+export TMPDIR=$W/tmp XDG_RUNTIME_DIR=$W/tmp DUET_STORE=$W/store
+skopeo() {
+	command skopeo --insecure-policy --tmpdir "$W/tmp" "$@"
+}
+echo root >project/root/etc/name
+echo hello >project/site/index.html
+ln project/site/index.html project/site/same.html
+ln -s index.html project/site/link
+cat >project/duet.yaml <<'END'
+duet: 1
+name: web
+image:
+  from: scratch
+  steps:
+    - copy: ./root
+      to: /
+    - copy: ./site
+      to: /srv
+      owner: 33:33
+  config:
+    environment: {A: b}
+    user: "33"
+    workdir: /srv
+    entrypoint: [/bin/sh]
+    command: [-c, "true"]
+    labels: {org.x: "y z"}
+END
+on=
+"$DUET" build -q -C project --on vm >build.log 2>&1 || on=none
+[ -z "$on" ] || "$DUET" build -q -C project >build.log 2>&1 || {
+	cat build.log
+	not_ok 'build'
+	finish
+}
+
+# ---- one tar, two formats -----------------------------------------------------------------------
+is 'export' "$("$DUET" export -q -C project "$W/web.tar" 2>&1)" ''
+is 'export by name' "$("$DUET" export -q --format oci web "$W/again.tar" 2>&1)" ''
+is 'export for all' "$("$DUET" export -q --format docker-archive web "$W/plain.tar" 2>&1)" ''
+is 'the same bytes' "$(sha256sum <web.tar)" "$(sha256sum <again.tar)"
+is 'nothing beside it' "$(find . -maxdepth 1 -name '.*~')" ''
+is 'names in order' "$(tar -tf web.tar)" "$(tar -tf web.tar | LC_ALL=C sort)"
+has 'numeric owners, one time' "$(tar --numeric-owner --utc -tvf web.tar | grep -c ' 0/0 .* 1970-01-01 00:00')" \
+	"$(tar -tf web.tar | wc -l)"
+mkdir layout
+tar -xf web.tar -C layout
+is 'blobs are what they are called' \
+	"$(cd layout/blobs/sha256 && sha256sum -- * | awk '$1 != $2')" ''
+digest() {
+	"$PYTHON" -c 'import json, sys
+print(eval(sys.argv[2], {"d": json.load(open(sys.argv[1]))})[7:])' "$1" "$2"
+}
+manifest=layout/blobs/sha256/$(digest layout/index.json 'd["manifests"][0]["digest"]')
+config=layout/blobs/sha256/$(digest "$manifest" 'd["config"]["digest"]')
+# schema NAME SCHEMA FILE
+schema() {
+	"$PYTHON" "$SRC/tests/run/oci_schema.py" "$2" "$3" >schema.log 2>&1
+	case $? in
+	0) ok "$1" ;;
+	77) echo "$1: left out: there are no schemas" ;;
+	*) not_ok "$1: $(cat schema.log)" ;;
+	esac
+}
+schema 'schema of the index' image-index-schema.json layout/index.json
+schema 'schema of the manifest' image-manifest-schema.json "$manifest"
+schema 'schema of the config' config-schema.json "$config"
+schema 'schema of the layout' image-layout-schema.json layout/oci-layout
+# the check bites
+sed 's/"size": [0-9]*/"size": "x"/' "$manifest" >bad.json
+if "$PYTHON" "$SRC/tests/run/oci_schema.py" image-manifest-schema.json bad.json >/dev/null 2>&1; then
+	not_ok 'the schema lets a size pass that is a text'
+fi
+
+# ---- others read it -----------------------------------------------------------------------------
+wanted=$("$DUET" images --json | "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["images"][0]["id"])')
+is 'the config is the image' "sha256:$(basename "$config")" "$wanted"
+mkdir plain
+tar -xf plain.tar -C plain
+is 'plain blobs are what they are called' \
+	"$(cd plain/blobs/sha256 && sha256sum -- * | awk '$1 != $2')" ''
+schema 'schema of the plain manifest' image-manifest-schema.json \
+	"plain/blobs/sha256/$(digest plain/index.json 'd["manifests"][0]["digest"]')"
+for from in oci-archive:web.tar docker-archive:web.tar oci:layout:latest docker-archive:plain.tar \
+	oci:plain:latest; do
+	rm -rf out
+	skopeo copy -q "$from" dir:out 2>skopeo.log || not_ok "skopeo copy $from: $(cat skopeo.log)"
+	is "skopeo copy $from: the config" "$(digest out/manifest.json 'd["config"]["digest"]')" \
+		"${wanted#sha256:}"
+done
+has 'skopeo inspect' "$(skopeo inspect oci-archive:web.tar)" '"org.x": "y z"'
+# umoci of Debian 12 knows no zstd
+umoci unpack --image plain:latest bundle >umoci.log 2>&1 || not_ok "umoci: $(cat umoci.log)"
+if [ "$(id -u)" = 0 ]; then
+	is 'umoci: content' "$(cat bundle/rootfs/srv/index.html bundle/rootfs/etc/name)" "hello
+root"
+	is 'umoci: owner' "$(stat -c %u:%g bundle/rootfs/srv/index.html)" 33:33
+	has 'umoci: process' "$(cat bundle/config.json)" '"A=b"'
+fi
+if command -v podman >/dev/null; then
+	podman() {
+		command podman --root "$W/containers" --runroot "$W/tmp/run" --storage-driver vfs \
+			--tmpdir "$W/tmp/libpod" "$@"
+	}
+	for file in web.tar plain.tar; do
+		podman load -q -i $file >podman.log 2>&1 || not_ok "podman load: $(cat podman.log)"
+		is "podman: the image of $file" "$(podman image inspect --format '{{.Id}}' localhost/web:latest)" \
+			"${wanted#sha256:}"
+	done
+	is 'podman: its user' "$(podman image inspect --format '{{.Config.User}}' localhost/web)" 33
+	for format in docker-archive oci-archive; do
+		podman save -q --format $format -o saved-$format.tar localhost/web:latest 2>podman.log ||
+			not_ok "podman save: $(cat podman.log)"
+	done
+	has 'podman save: read' "$("$W/bin/oci_probe" archive saved-docker-archive.tar web:latest 2>/dev/null)" \
+		"config $wanted"
+	has 'podman save: an OCI archive is none' \
+		"$("$W/bin/oci_probe" archive saved-oci-archive.tar '' 2>&1)" 'manifest.json'
+	mkdir saved
+	tar -xf saved-oci-archive.tar -C saved
+	has 'podman save: a whole reference as tag' \
+		"$("$W/bin/oci_probe" layout saved/index.json latest 2>&1)" 'leads to '
+	rm -rf "$W/containers" 2>/dev/null || command podman unshare rm -rf "$W/containers"
+fi
+has 'duet reads it, too' "$("$W/bin/oci_probe" archive web.tar latest 2>/dev/null)" "config $wanted"
+
+# ---- the root -----------------------------------------------------------------------------------
+is 'export tar' "$("$DUET" export -q --format tar web "$W/root.tar" 2>&1)" ''
+is 'export tar again' "$("$DUET" export -q --format tar web "$W/root2.tar" 2>&1)" ''
+is 'the same tar' "$(sha256sum <root.tar)" "$(sha256sum <root2.tar)"
+has 'owners' "$(tar --numeric-owner -tvf root.tar)" ' 33/33 '
+has 'links' "$(tar -tvf root.tar)" 'link -> index.html'
+is 'content' "$(tar -xOf root.tar srv/index.html etc/name 2>&1 || tar -xOf root.tar ./srv/index.html ./etc/name)" "root
+hello"
+is 'export erofs' "$("$DUET" export -q --format erofs web "$W/root.erofs" 2>&1)" ''
+if command -v fsck.erofs >/dev/null; then
+	is 'fsck.erofs' "$(fsck.erofs root.erofs >/dev/null 2>fsck.log; echo $?; cat fsck.log)" 0
+fi
+
+# ---- whoever runs duet --------------------------------------------------------------------------
+for who in $(all_users); do
+	case $who in
+	root | self) continue ;;
+	esac
+	make_user "$who" || continue
+	mkdir "$W/by-$who"
+	chown "duet-$who-$$" "$W/by-$who"
+	as "$who" env DUET_STORE="$W/by-$who/store" "$DUET" build -q -C project >user.log 2>&1 ||
+		not_ok "$who: build: $(cat user.log)"
+	for kind in oci:web.tar docker-archive:plain.tar tar:root.tar erofs:root.erofs; do
+		is "$who: export ${kind%:*}" "$(as "$who" env DUET_STORE="$W/by-$who/store" "$DUET" \
+			export -q --format "${kind%:*}" web "$W/by-$who/out" 2>&1)" ''
+		is "$who: ${kind%:*}: the same bytes as root's" "$(sha256sum <"by-$who/out")" \
+			"$(sha256sum <"${kind#*:}")"
+	done
+done
+
+# ---- what fails ---------------------------------------------------------------------------------
+has 'no such image' "$("$DUET" export nothing x.tar 2>&1)" 'there is no image `nothing`'
+has 'no such format' "$("$DUET" export --format zip web x.tar 2>&1)" 'docker-archive'
+has 'no such folder' "$("$DUET" export web nowhere/x.tar 2>&1)" 'nowhere/x.tar'
+chmod -R u+w store/v1/blobs
+find store/v1/blobs -type f -size +0 -exec truncate -s 1 {} +
+has 'a torn blob' "$("$DUET" export web web.tar 2>&1)" 'build the image again'
+is 'what was there stays' "$(sha256sum <web.tar)" "$(sha256sum <again.tar)"
+is 'nothing is left' "$(find . -maxdepth 1 -name '.*~')" ''
+finish

@@ -1,0 +1,64 @@
+#!/bin/bash
+# The registry client against a registry that asks for logins, sends elsewhere, gives too much or
+# something else: what it tells whom, and what it takes. The cases are in registry_*_cases.py, each
+# with a repository of its own in one mock (registry_mock.py). Only 127.0.0.1 is used, or a network of
+# the test's own, where other addresses stand for the world outside.
+# shellcheck source=tests/run/lib.sh
+. "${srcdir:-.}/tests/run/lib.sh"
+probe=${REGISTRY_PROBE:-$BUILD/tests/run/registry_probe}
+
+declare -A what=(
+	[R1]='a third host that asks for credentials'
+	[R2]='redirects to another host, port or scheme'
+	[R3]='realms that point anywhere'
+	[R4]='uploads whose Location is elsewhere'
+	[R5]='certificates from nobody: registry, token server, blobs'
+	[R6]='a registry without TLS'
+	[R8]='redirects to other protocols and to local networks'
+	[R12]='10 GiB at each endpoint'
+	[R15]='other content than the digest says'
+	[R16]='encodings, bombs'
+	[R17]='credentials that lie about (netrc)'
+)
+
+[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
+[ -x "$probe" ] || skip "$probe is not built"
+for name in good other; do
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+		-subj "/CN=duet test $name" \
+		-addext 'subjectAltName=IP:127.0.0.1,DNS:localhost,IP:198.51.100.7,IP:169.254.169.254' \
+		-keyout "$W/$name.key" -out "$W/$name.crt" 2>"$W/openssl.log" ||
+		skip "openssl makes no certificate: $(cat "$W/openssl.log")"
+done
+unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
+
+own_network='ip link set lo up && ip address add 198.51.100.7/32 dev lo &&
+	ip address add 169.254.169.254/32 dev lo'
+if unshare -rn sh -c "$own_network" 2>"$W/err"; then
+	export REGISTRY_OWN_NETWORK=1
+	set -- unshare -rn sh -c "$own_network"' && exec "$@"' sh
+else
+	echo 'no network of its own: cases about other addresses are left out'
+	set --
+fi
+mkdir "$W/cases"
+cp "$W"/*.crt "$W"/*.key "$W/cases"
+PYTHONDONTWRITEBYTECODE=1 "$@" timeout 200 /usr/bin/python3 "$SRC/tests/run/registry_cases.py" \
+	"$probe" "$W/cases" ${REGISTRY_CASES:+"$REGISTRY_CASES"} >"$W/out" 2>"$W/err" || cat "$W/err"
+
+while IFS=$'\t' read -r kind first second; do
+	case $kind in
+	row)
+		case $first in
+		R*) row "$first" check "${what[$first]}" ;;
+		*) row ;;
+		esac ;;
+	ok) ok "$first" ;;
+	bad) not_ok "$first: ${second// | /
+}" ;;
+	control) control "$first" "$second" ;;
+	esac
+done <"$W/out"
+row
+is 'all cases were run' "$(tail -n 1 "$W/out")" end
+finish

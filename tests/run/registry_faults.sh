@@ -1,0 +1,30 @@
+#!/bin/bash
+# The registry client against sixty faults, each at the manifest, the config, a layer and the token, at
+# the first, the middle and the last byte: 720 cells (registry_matrix.py) with DUET_SOAK, else 120 of
+# them, spread evenly. Only 127.0.0.1 is used.
+# shellcheck source=tests/run/lib.sh
+. "${srcdir:-.}/tests/run/lib.sh"
+probe=${REGISTRY_PROBE:-$BUILD/tests/run/registry_probe}
+which=some seconds=150
+[ -z "${DUET_SOAK-}" ] || which=all seconds=900
+
+[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
+[ -x "$probe" ] || skip "$probe is not built"
+for name in good other; do
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+		-subj "/CN=duet test $name" -addext 'subjectAltName=IP:127.0.0.1,DNS:localhost' \
+		-keyout "$W/$name.key" -out "$W/$name.crt" 2>"$W/openssl.log" ||
+		skip "openssl makes no certificate: $(cat "$W/openssl.log")"
+done
+unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
+# in a network of its own, where it can be had: names that are not known are asked of nobody
+if unshare -rn ip link set lo up 2>/dev/null; then
+	set -- unshare -rn sh -c 'ip link set lo up && exec "$@"' sh
+else
+	set --
+fi
+mkdir "$W/home"
+PYTHONDONTWRITEBYTECODE=1 "$@" timeout $seconds /usr/bin/python3 \
+	"$SRC/tests/run/registry_matrix.py" "$probe" "$W" $which ${REGISTRY_CELLS:+"$REGISTRY_CELLS"}
+is 'every cell' $? 0
+finish
