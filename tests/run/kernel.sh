@@ -113,6 +113,35 @@ mirror by-hash Acquire-By-Hash=yes 'Valid-Until=Fri, 01 Jan 2100 00:00:00 UTC'
 tool debian
 is 'by hash, not expired' "$code: $out" "0: $good"
 
+# the lock: the same one again, and no other unless it is asked for
+mirror good
+mkdir "$W/locked"
+printf '%s\n' 'duet: 1' 'name: locked' 'image: {from: scratch}' 'on: vm' 'target: {command: x}' \
+	>"$W/locked/duet.yaml"
+"$DUET" lock --store "$store" -C "$W/locked" >"$W/out" 2>"$W/err"
+is 'a lock: exit code' "$?: $(tail -n 1 "$W/err")" '0: take apart linux-image-6.1.0-7-cloud-amd64 7-1'
+has 'a lock: the package' "$(cat "$W/locked/duet.lock")" "sha256:$(sha256sum <"$W/good.deb" | cut -d ' ' -f 1)"
+has 'a lock: the release' "$(cat "$W/locked/duet.lock")" "\"release\": \"$release\""
+"$DUET" lock --check --store "$store" -C "$W/locked" >"$W/out" 2>"$W/err"
+is 'a lock: the archive says the same' "$?: $(cat "$W/out")" '0: '
+kernel_make deb "$W/newer.deb" 6.1.0-8-cloud-amd64
+package=$W/newer.deb mirror newer
+"$DUET" lock --check --store "$store" -C "$W/locked" >"$W/out" 2>"$W/err"
+is 'a newer kernel: lock --check' $? 1
+has 'a newer kernel: the drift' "$(cat "$W/out")" "locked is $release, sha256:"
+"$DUET" lock --store "$store" -C "$W/locked" >"$W/out" 2>"$W/err"
+is 'a newer kernel, the locked one gone: exit code' $? 1
+has 'a newer kernel, the locked one gone: said so' "$(cat "$W/err")" \
+	'error[lock.differs]: find a kernel: the mirror lacks the kernel that is locked'
+"$DUET" lock --frozen --store "$store" -C "$W/locked" >"$W/out" 2>"$W/err"
+has 'frozen without the kernel' "$(cat "$W/err")" \
+	"kernel $release sha256:$(sha256sum <"$W/good.deb" | cut -d ' ' -f 1) is not in the store"
+"$DUET" lock --update kernel --store "$store" -C "$W/locked" >"$W/out" 2>"$W/err"
+is 'a newer kernel: lock --update' $? 0
+has 'a newer kernel: it is locked' "$(cat "$W/locked/duet.lock")" '"release": "6.1.0-8-cloud-amd64"'
+"$DUET" lock --frozen --store "$store" -C "$W/locked" >"$W/out" 2>"$W/err"
+is 'a newer kernel: frozen' "$?: $(cat "$W/err")" '0: '
+
 # over plain http, which signatures and digests make good enough
 mirror http
 : >"$W/server"
