@@ -31,6 +31,11 @@ int registry_access_find(const char *host, const char *repository, struct regist
 /* The part of it that the configuration file says: no login is looked for. */
 int registry_access_config(const char *host, struct registry_access *ret, struct err *err);
 void registry_access_done(struct registry_access *access);
+
+/*
+ * A conversation. The calls that wait take every reply that comes: while one of them runs, no blob may
+ * be under way.
+ */
 struct registry {
 	struct worker worker;
 	uint32_t last_id;
@@ -47,13 +52,20 @@ void registry_close(struct registry *registry, bool kill);
 int registry_get_manifest(struct registry *registry, const char *reference,
 			  const struct digest *expected, int out, struct digest *ret_digest,
 			  uint64_t *ret_bytes, char *ret_media_type, struct err *err);
-/* Begins to fetch a blob; the reply comes by worker_take(&registry->worker) under *ret_id. */
+/*
+ * Begins to fetch a blob; the reply comes by worker_take(&registry->worker) under *ret_id. At most
+ * WORKER_OPEN_MAX at a time. `pipes` (two at most, FIFOs) are fed from the first byte on and closed when
+ * all is in them, before the reply comes; the caller closes its own ends after this call. What is in
+ * them is verified only when the reply says so. `out` keeps what came of a blob that failed with
+ * ERR_FETCH, for the next call.
+ */
 int registry_get_blob(struct registry *registry, const struct digest *digest, uint64_t bytes,
 		      int out, const int *pipes, size_t pipe_count, uint32_t *ret_id,
 		      struct err *err);
 /* Sends a blob unless it is there; waits. `mount_from`: a repository that has it, or NULL. */
 int registry_put_blob(struct registry *registry, const struct digest *digest, uint64_t bytes,
 		      int file, const char *mount_from, const char *what, struct err *err);
+/* `file`, from offset 0, at most OCI_MANIFEST_MAX bytes; waits. */
 int registry_put_manifest(struct registry *registry, const char *reference,
 			  const char *media_type, int file, struct err *err);
 /*
