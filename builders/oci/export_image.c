@@ -20,8 +20,11 @@ static int64_t created_of(const char *config)
 	return seconds;
 }
 
-static int open_blob(struct store *store, const struct store_layer *layer, int *ret_fd,
-		     struct err *err)
+#define FROM_ARCHIVE "it was unpacked from a local archive, which is not copied into the store; "
+
+/* `without`: what mends it when the store never had it. */
+static int open_blob(struct store *store, const struct store_layer *layer, const char *without,
+		     int *ret_fd, struct err *err)
 {
 	uint64_t bytes;
 	int found = store_blob_open(store, &layer->blob, ret_fd, &bytes, err);
@@ -33,9 +36,7 @@ static int open_blob(struct store *store, const struct store_layer *layer, int *
 		return 0;
 	digest_hex(&layer->diff_id, hex);
 	err_set(err, ERR_STORE, "the store does not keep the blob of layer sha256:%.12s", hex);
-	return err_mend(err, layer->has_blob ? "build the image again"
-					     : "it was unpacked from a local archive, which is not copied "
-					       "into the store; --format tar and erofs need no blob");
+	return err_mend(err, "%s", layer->has_blob ? "build the image again" : without);
 }
 
 /* The layer as it is; with `plain` zstd gives way to the plain tar, in *ret_file. */
@@ -45,7 +46,7 @@ static int take_layer(struct store *store, const struct store_layer *layer, bool
 	_cleanup_close_ int fd = -1;
 	struct digest diff_id;
 
-	if (open_blob(store, layer, &fd, err) < 0)
+	if (open_blob(store, layer, FROM_ARCHIVE "--format tar and erofs do without", &fd, err) < 0)
 		return -1;
 	*ret = (struct oci_layer){ .blob = layer->blob, .bytes = layer->blob_bytes,
 				   .compression = oci_compression_of(fd), .diff_id = layer->diff_id };

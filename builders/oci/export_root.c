@@ -192,6 +192,7 @@ static int write_entry(struct walk *walk, const struct erofs_inode *inode, struc
 		.uid = inode->uid,
 		.gid = inode->gid,
 		.mtime_s = inode->mtime_s,
+		.mtime_ns = inode->mtime_ns,
 		.dev_major = major(inode->rdev),
 		.dev_minor = minor(inode->rdev),
 	};

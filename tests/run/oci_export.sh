@@ -147,6 +147,33 @@ if command -v fsck.erofs >/dev/null; then
 	is 'fsck.erofs' "$(fsck.erofs root.erofs >/dev/null 2>fsck.log; echo $?; cat fsck.log)" 0
 fi
 
+# ---- a root with all that a tar can hold --------------------------------------------------------
+if [ "$(id -u)" = 0 ] && command -v setfattr setcap >/dev/null; then
+	mkdir -p nasty/root/d
+	(
+		cd nasty/root || exit 1
+		echo a >d/a
+		ln d/a d/b
+		ln d/a z
+		ln -s ../x l
+		echo long >"$(printf 'n%.0s' {1..180})"
+		cp "$(type -P true)" su
+		chmod 4755 su
+		setcap cap_net_raw+ep su
+		setfattr -n user.k -v v d/a
+		chown -h 1000:7000 d/a l
+		touch -d '2001-02-03 04:05:06.7 UTC' d/a
+		chmod 1777 d
+	)
+	printf 'duet: 1\nname: nasty\nimage:\n  from: {directory: ./root}\n' >nasty/duet.yaml
+	is 'nasty: build' "$("$DUET" build -q -C nasty 2>&1 >/dev/null)" ''
+	is 'nasty: export' "$("$DUET" export -q -C nasty --format tar nasty.tar 2>&1)" ''
+	mkdir nasty/out
+	tar -C nasty/out --xattrs --xattrs-include='*' --numeric-owner -xpf nasty/nasty.tar
+	is 'nasty: the same tree' "$("$PYTHON" "$SRC/tests/run/tree_list.py" nasty/out)" \
+		"$("$PYTHON" "$SRC/tests/run/tree_list.py" nasty/root)"
+fi
+
 # ---- whoever runs duet --------------------------------------------------------------------------
 for who in $(all_users); do
 	case $who in
