@@ -95,7 +95,8 @@ static int push_disk(struct stack *stack, const struct store_layer *known, struc
 	if (stack_open(stack, known, &forms, err) < 0)
 		return -1;
 	if (!stack_is_whole(stack, &forms)) {
-		if (open_blob(stack->store, known, &blob.fd, err) < 0)
+		if (open_blob(stack->store, known, FROM_ARCHIVE "`duet build --on vm` unpacks "
+			      "it as this format needs it", &blob.fd, err) < 0)
 			return -1;
 		result = stack_make(stack, &blob, "unpack a layer", &layer, &forms, err);
 		mem_closep(&blob.fd);
