@@ -330,6 +330,7 @@ https() {
 	is "$who: https: an unknown authority: exit code" $? 1
 	has "$who: https: and it is said" "$(cat "$W/err")" 'error[fetch.failed]'
 	export SSL_CERT_FILE=$W/cert.pem
+	chmod a+w "$P" # for duet.lock
 	id=$(build)
 	is "$who: https: what is told" "$(cat "$W/err")" "fetch tool.tar.gz
 archive tool.tar.gz to /"

@@ -193,7 +193,7 @@ secrets() {
 	echo of-a-file >"$P/other"
 	build >/dev/null
 	is "$who: a secret that is not there: exit code" $? 2
-	has "$who: a secret that is not there" "$(cat "$W/err")" "duet.yaml:8:11: error[spec.missing]: build stepped: run ls -l"
+	has "$who: a secret that is not there" "$(cat "$W/err")" "duet.yaml:8:11: error[spec.missing]: secret token: \$DUET_TEST_TOKEN is not set"
 	has "$who: with a mend" "$(cat "$W/err")" "set DUET_TEST_TOKEN in duet's environment"
 	is "$who: nothing was run" "$(grep -c 'total' "$W/err")" 0
 	DUET_TEST_TOKEN=0123456789 build >/dev/null
