@@ -87,6 +87,7 @@ int cmd_login(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_logout(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_pull(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_push(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_run(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_schema(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_shell(const struct cli *cli, int *ret_code, struct err *err);

@@ -31,6 +31,8 @@ static const struct command commands[] = {
 	  cmd_build },
 	{ "pull", "image", "fetch an image from a registry and unpack it", "REFERENCE",
 	  OPT_STORE | OPT_ON | OPT_PLATFORM, 1, false, cmd_pull },
+	{ "push", "image", "send an image to a registry", "[NAME] REFERENCE",
+	  OPT_FILE | OPT_STORE, 2, false, cmd_push },
 	{ "export", "image", "write an image as one file", "[NAME] FILE",
 	  OPT_FILE | OPT_STORE | OPT_FORMAT, 2, false, cmd_export },
 	{ "images", "image", "list the images of the store", "",

@@ -50,6 +50,15 @@ int export_oci(struct store *store, const struct oci_export *args, struct err *e
 int export_image(struct store *store, const struct store_image *image, enum export_format format,
 		 const char *file, const char *reference, struct err *err);
 
+/*
+ * The layers of an image as a manifest names them, from blobs of the store; with `plain` zstd ones
+ * inflated, into files[i] (owned by the caller; -1: the store has it). Both hold layer_count.
+ */
+int export_layers(struct store *store, const struct store_image *image, bool plain,
+		  struct oci_layer *layers, int *files, struct err *err);
+/* The date in a config, seconds since 1970; -1: it has none. */
+int64_t export_created(const char *config);
+
 /* export_root.c: EXPORT_TAR and EXPORT_EROFS into an open file. */
 struct tarfile;
 int export_root(struct tarfile *file, const struct oci_export *args, struct err *err);

@@ -8,8 +8,7 @@
 #include "core/mem.h"
 #include "core/parse.h"
 
-/* Of a config that duet wrote; -1: it has none. */
-static int64_t created_of(const char *config)
+int64_t export_created(const char *config)
 {
 	_cleanup_free_ char *text = NULL;
 	int64_t seconds;
@@ -63,18 +62,25 @@ static int take_layer(struct store *store, const struct store_layer *layer, bool
 	return 0;
 }
 
+int export_layers(struct store *store, const struct store_image *image, bool plain,
+		  struct oci_layer *layers, int *files, struct err *err)
+{
+	for (size_t i = 0; i < image->layer_count; i++)
+		files[i] = -1;
+	for (size_t i = 0; i < image->layer_count; i++)
+		if (take_layer(store, &image->layers[i], plain, &layers[i], &files[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 static int export_blobs(struct store *store, const struct store_image *image,
 			struct oci_export *args, struct err *err)
 {
 	_cleanup_free_ struct oci_layer *layers = xcalloc(image->layer_count + 1, sizeof(*layers));
 	_cleanup_free_ int *files = xcalloc(image->layer_count + 1, sizeof(*files));
 	bool plain = args->format == EXPORT_DOCKER_ARCHIVE;
-	int result = 0;
+	int result = export_layers(store, image, plain, layers, files, err);
 
-	for (size_t i = 0; i < image->layer_count; i++)
-		files[i] = -1;
-	for (size_t i = 0; result == 0 && i < image->layer_count; i++)
-		result = take_layer(store, &image->layers[i], plain, &layers[i], &files[i], err);
 	args->layers = layers;
 	args->layer_count = image->layer_count;
 	args->files = files;
@@ -131,7 +137,7 @@ int export_image(struct store *store, const struct store_image *image, enum expo
 {
 	struct oci_export args = {
 		.format = format, .file = file, .config = image->config, .reference = reference,
-		.created_s = created_of(image->config),
+		.created_s = export_created(image->config),
 	};
 
 	if (image->layer_count > ROOTFS_LAYERS_MAX)
