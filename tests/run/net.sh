@@ -44,7 +44,7 @@ duet() {
 }
 
 build() {
-	duet build --store "$store" -f "$P/duet.yaml" "$@" 2>"$W/err"
+	duet build --store "$store" -f "$P/duet.yaml" 2>"$W/err"
 }
 
 reach='for a in 127.0.0.1 $(sed -n "2,\$s/^[^\t]*\t[0-9A-F]*\t\([0-9A-F]*\).*/\1/p" /proc/net/route | sort -u | while read h; do printf "%d.%d.%d.%d\n" 0x${h:6:2} 0x${h:4:2} 0x${h:2:2} 0x${h:0:2}; done); do timeout 2 bash -c "exec 3<>/dev/tcp/$a/PORT" 2>/dev/null && echo "reached $a"; done; echo tried'
@@ -124,7 +124,7 @@ for who in $(all_users); do
 	no_leftovers "$who" "$store"
 done
 row=C23b
-with_tun timeout 20 pasta --quiet --config-net -- bash -c "$reach" </dev/null 2>/dev/null | grep -q reached
+with_tun timeout 20 pasta --runas 0 --config-net bash "$W/reach" </dev/null 2>/dev/null | grep -q reached
 control_if $? 'pasta as it comes: the host is reached by the address of the gateway or 127.0.0.1'
 row
 finish
