@@ -16,7 +16,7 @@ demo_packages='mmdebstrap uidmap qemu-system-x86 gpgv debian-archive-keyring e2f
 check_packages='python3 python3-jsonschema python3-yaml strace bubblewrap crun runc umoci skopeo podman libarchive-tools
 attr acl libcap2-bin e2fsprogs zstd xz-utils gzip openssl curl shellcheck util-linux procps
 gnupg kmod lz4 binutils erofs-utils docker-registry apache2-utils golang-docker-credential-helpers pass
-clang libclang-rt-14-dev'
+clang libclang-rt-14-dev passt'
 
 case $(uname -m) in
 x86_64) build_packages="$build_packages libisal-dev isal" ;;
