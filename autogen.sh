@@ -18,7 +18,7 @@ golang-github-opencontainers-image-spec-dev
 attr acl libcap2-bin e2fsprogs zstd xz-utils gzip openssl curl shellcheck util-linux procps
 gnupg kmod lz4 binutils erofs-utils docker-registry apache2-utils golang-docker-credential-helpers pass
 buildah busybox-static
-clang libclang-rt-14-dev'
+clang libclang-rt-14-dev passt'
 
 case $(uname -m) in
 x86_64) build_packages="$build_packages libisal-dev isal" ;;

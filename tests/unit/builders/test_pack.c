@@ -228,6 +228,70 @@ START_TEST(keep)
 }
 END_TEST
 
+#define CLAMP 1000000000
+
+/* An overlay's upper: whiteouts, an opaque folder, times after the clamp, what is left out. */
+START_TEST(upper)
+{
+	_cleanup_free_ char *opaque = xasprintf("%s/source/a", work.path);
+	_cleanup_free_ char *noted = xasprintf("%s/source/z", work.path);
+	_cleanup_free_ char *back = xasprintf("%s/tree/a", work.path);
+	const struct timespec early[2] = { { 5, 0 }, { 5, 0 } };
+	struct stat st, other;
+	char value[8];
+
+	make_source();
+	ck_assert_int_eq(fchmodat(work.top, "source", 0755, 0), 0);
+	ck_assert_int_eq(mknodat(work.top, "source/gone", S_IFCHR, 0), 0);
+	ck_assert_int_eq(mknodat(work.top, "source/socket", S_IFSOCK | 0600, 0), 0);
+	ck_assert_int_eq(setxattr(opaque, "user.overlay.opaque", "y", 1, 0), 0);
+	ck_assert_int_eq(setxattr(noted, "user.overlay.origin", "x", 1, 0), 0);
+	ck_assert_int_eq(setxattr(noted, "user.note", "hi", 2, 0), 0);
+	ck_assert_int_eq(utimensat(work.top, "source/z", early, 0), 0);
+	open_source("source");
+	args.upper = true;
+	args.time_s = CLAMP;
+	pack_and_unpack();
+	/* a, .wh..wh..opq, a/f, a-b, .wh.gone, l, y, z: the plain root is not in it, nor the socket */
+	ck_assert_uint_eq(result.entries, 8);
+	assert_entry("tree/a", S_IFDIR | 02770, 0, CLAMP);
+	assert_entry("tree/a/f", S_IFREG | 04640, 0, CLAMP);
+	assert_entry("tree/z", S_IFREG | 0600, 7, 5);
+	ck_assert_int_eq(fstatat(work.top, "tree/gone", &st, 0), 0);
+	ck_assert(S_ISCHR(st.st_mode) && st.st_rdev == 0);
+	ck_assert_int_eq(getxattr(back, "user.overlay.opaque", value, sizeof(value)), 1);
+	free(TAKE_PTR(back));
+	back = xasprintf("%s/tree/z", work.path);
+	ck_assert_int_eq(getxattr(back, "user.note", value, sizeof(value)), 2);
+	ck_assert_int_eq(getxattr(back, "user.overlay.origin", value, sizeof(value)), -1);
+	ck_assert_int_eq(fstatat(work.top, "tree/y", &st, 0), 0);
+	ck_assert_int_eq(fstatat(work.top, "tree/z", &other, 0), 0);
+	ck_assert(st.st_ino == other.st_ino && st.st_nlink == 2);
+	ck_assert_int_eq(fstatat(work.top, "tree/socket", &st, 0), -1);
+}
+END_TEST
+
+/* A name that means something else in a layer; one that would be removed; a file of somebody else. */
+START_TEST(upper_refuses)
+{
+	static const char *const whys[] = { "pack /.wh.name: a name that begins with \".wh.\"",
+					    "cannot be removed by a layer",
+					    "it has another name outside" };
+
+	make_source();
+	if (_i == 0)
+		file("source/.wh.name", "", 0600);
+	if (_i == 1)
+		ck_assert_int_eq(mknodat(work.top, "source/.wh.x", S_IFCHR, 0), 0);
+	if (_i == 2)
+		ck_assert_int_eq(linkat(work.top, "source/z", work.top, "outside", 0), 0);
+	open_source("source");
+	args.upper = true;
+	args.time_s = CLAMP;
+	refused(whys[_i]);
+}
+END_TEST
+
 /* The same files, made in another order at another time: the same bytes. */
 START_TEST(deterministic)
 {
@@ -435,6 +499,8 @@ int main(void)
 	CASE(copy_empty);
 	LOOP(copy_refuses, 2);
 	CASE(keep);
+	CASE(upper);
+	LOOP(upper_refuses, 3);
 	CASE(deterministic);
 	LOOP(digest_source, 7);
 	LOOP(archive, 2);

@@ -259,6 +259,51 @@ START_TEST(test_text)
 }
 END_TEST
 
+/* What a run step's key is of: `from` in the spec replaced, other rules, another chain or time. */
+static void run_key(const char *from, const char *to, const char *rules, const char *chain,
+		    int64_t time_s, struct digest *ret)
+{
+	static const char text[] = "duet: 1\nname: web\nimage:\n  from: {directory: a}\n"
+				   "  platform: linux/amd64\n"
+				   "  steps: [{run: echo, network: none, secrets: [s], cache: [/c]}]\n"
+				   "secrets: {s: {env: A}, t: {env: A}}\n";
+	_cleanup_free_ char *changed = replace(text, from, to);
+	struct digest digests[2] = { { { 1 } } }, below;
+	_cleanup_(made_done) struct made made = { 0 };
+	_cleanup_(err_done) struct err err = { 0 };
+
+	ck_assert_msg(spec_parse(&made.spec, "f", "/p", changed, strlen(changed), NULL, &err) == 0,
+		      "%s", err.msg);
+	ck_assert_int_eq(plan_make(&made.plan, &made.spec, &made.spec.image,
+				   &(struct plan_inputs){ digests, 2, NULL, rules }, NULL, &err), 0);
+	digest_of(chain, strlen(chain), &below);
+	plan_run_key(&made.plan.steps[1], &below, time_s, ret);
+}
+
+START_TEST(test_run_key)
+{
+	static const struct {
+		const char *from, *to, *rules, *chain;
+		int64_t time_s;
+	} rows[] = {
+		{ "echo", "true", "r", "c", 1 },	{ "network: none", "network: nat", "r", "c", 1 },
+		{ "amd64", "arm64", "r", "c", 1 },	{ "secrets: [s]", "secrets: [t]", "r", "c", 1 },
+		{ "/c", "/d", "r", "c", 1 },		{ "web", "web", "R", "c", 1 },
+		{ "web", "web", "r", "C", 1 },		{ "web", "web", "r", "c", 2 },
+	};
+	struct digest plain, same, other;
+
+	run_key("web", "web", "r", "c", 1, &plain);
+	run_key("web", "net", "r", "c", 1, &same);
+	ck_assert(digest_equal(&plain, &same));
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		run_key(rows[i].from, rows[i].to, rows[i].rules, rows[i].chain, rows[i].time_s,
+			&other);
+		ck_assert_msg(!digest_equal(&plain, &other), "row %zu", i);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("plan");
@@ -272,6 +317,7 @@ int main(void)
 	tcase_add_test(cases, test_order);
 	tcase_add_test(cases, test_refused);
 	tcase_add_test(cases, test_text);
+	tcase_add_test(cases, test_run_key);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
