@@ -6,7 +6,7 @@
  *	              \-> digest of the plain tar (the diff-id), and of the blob as it is read
  *
  * Reading, both digests and writing run in threads of their own, so that a layer takes as long as
- * its slowest part. Everything in a layer is hostile: THREATS rows T1 to T18.
+ * its slowest part. Everything in a layer is hostile.
  */
 #ifndef DUET_BUILDERS_LAYER_LAYER_H
 #define DUET_BUILDERS_LAYER_LAYER_H

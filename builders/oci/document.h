@@ -1,6 +1,6 @@
 /*
  * The JSON documents of OCI and Docker, read in duet-worker (no network, no files). Everything in
- * them is hostile: THREATS R9 to R16, R18, R19. Pure: text in, structs out.
+ * them is hostile. Pure: text in, structs out.
  */
 #ifndef DUET_BUILDERS_OCI_DOCUMENT_H
 #define DUET_BUILDERS_OCI_DOCUMENT_H

@@ -23,7 +23,7 @@ struct registry_access {
 };
 
 /*
- * ERR_AUTH when a credential file or helper is broken: nothing is sent to anybody then (THREATS R7).
+ * ERR_AUTH when a credential file or helper is broken: nothing is sent to anybody then.
  * `host` and `repository` as struct ref has them.
  */
 int registry_access_find(const char *host, const char *repository, struct registry_access *ret,

@@ -30,6 +30,7 @@ case $runners in
 	esac ;;
 esac
 has 'no network but loopback' "$out" 'network: lo'
+example static 'one file, no distribution around it'
 if [ -n "${DUET_SOAK-}" ]; then
 	example nginx 'The same page, behind two kinds of wall.'
 	example c-project 'primes: checked, with'

@@ -4,6 +4,8 @@
 # what skopeo made of the same. Once open to all, once with passwords.
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
+# shellcheck source=tests/run/registry_lib.sh
+. "${srcdir:-.}/tests/run/registry_lib.sh"
 unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
 
 for tool in docker-registry skopeo umoci htpasswd curl; do
@@ -11,49 +13,6 @@ for tool in docker-registry skopeo umoci htpasswd curl; do
 done
 PROBE=$BUILD/tests/run/registry_probe
 export DUET_LIBEXEC=$W/bin
-registries=
-
-clean_up_more() {
-	for pid in $registries; do
-		kill "$pid" 2>/dev/null
-	done
-}
-
-free_port() {
-	$PYTHON -c 'import socket
-s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
-# registry NAME [LINE...]: starts one with these lines in its configuration; $HOST is where it is
-registry() {
-	dir=$W/registry-$1
-	shift
-	mkdir -p "$dir"
-	for _ in 1 2 3; do
-		HOST=127.0.0.1:$(free_port)
-		cat >"$dir/config.yml" <<END
-version: 0.1
-log: {level: info}
-storage: {filesystem: {rootdirectory: $dir/store}}
-http: {addr: $HOST}
-END
-		printf '%s\n' "$@" >>"$dir/config.yml"
-		docker-registry serve "$dir/config.yml" >"$dir/log" 2>&1 &
-		pid=$!
-		for _ in $(seq 100); do
-			if curl -s -o /dev/null "http://$HOST/v2/"; then
-				registries="$registries $pid"
-				return 0
-			fi
-			kill -0 $pid 2>/dev/null || break
-			sleep 0.05
-		done
-		kill $pid 2>/dev/null
-	done
-	cat "$dir/log"
-	skip 'docker-registry does not start'
-}
-
 # probe ARG...: with its output in $OUT, errors too, and its exit code in $CODE
 probe() {
 	OUT=$(timeout 60 "$PROBE" --plain-http "$@" 2>&1)
