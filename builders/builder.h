@@ -90,6 +90,8 @@ struct builder {
 extern const struct builder archive_builder, directory_builder, debian_builder, oci_builder,
 	copy_builder, run_builder;
 
+/* The builder of a source or (where it is not NULL) a step; NULL: it needs none. */
+const struct builder *builder_of(const struct source *source, const struct step *step);
 /* Looks up the inputs of a spec and makes the plans of all its images. resolve->image is set here. */
 int builders_plan(struct resolve *resolve, struct plans *ret, struct err *err);
 /*

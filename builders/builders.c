@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "builders/explain.h"
 #include "builders/oci.h"
 #include "builders/oci/image.h"
 #include "builders/stack.h"
@@ -18,88 +19,14 @@
 #include "core/log.h"
 #include "core/mem.h"
 
-static const struct builder *builder_of(const struct source *source, const struct step *step)
-{
-	static const struct builder *const sources[] = {
-		[SOURCE_SCRATCH] = NULL,
-		[SOURCE_ARCHIVE] = &archive_builder,
-		[SOURCE_DIRECTORY] = &directory_builder,
-		[SOURCE_DEBIAN] = &debian_builder,
-		[SOURCE_OCI] = &oci_builder,
-		[SOURCE_LAYOUT] = &oci_builder,
-		[SOURCE_DOCKER_ARCHIVE] = &oci_builder,
-		[SOURCE_IMAGE] = NULL,
-	};
-	static const struct builder *const steps[] = {
-		[STEP_ARCHIVE] = &archive_builder,
-		[STEP_COPY] = &copy_builder,
-		[STEP_RUN] = &run_builder,
-	};
-
-	return step ? steps[step->kind] : sources[source->kind];
-}
-
-/* The digests of an image's inputs, and what it begins with. */
-static int look_up(struct resolve *resolve, struct digest *digests, struct plan_base *ret_base,
-		   struct err *err)
-{
-	const struct image_spec *image = resolve->image;
-
-	for (size_t i = 0; i <= image->step_count; i++) {
-		const struct source *source = i == 0 ? &image->from : NULL;
-		const struct step *step = i == 0 ? NULL : &image->steps[i - 1];
-		const struct builder *builder = builder_of(source, step);
-		const struct place *place = step ? &step->place : &source->place;
-
-		if (!builder || !builder->resolve)
-			continue;
-		if (builder->resolve(resolve, source, step, &digests[i], ret_base, err) < 0)
-			return err->place ? -1 : err_place(err, resolve->spec->file, place->line,
-							   place->column);
-	}
-	return 0;
-}
-
-static int plan_image(struct resolve *resolve, const struct plan *stages, struct plan *ret,
-		      struct err *err)
-{
-	const struct image_spec *image = resolve->image;
-	_cleanup_free_ struct digest *digests = xcalloc(1 + image->step_count, sizeof(*digests));
-	_cleanup_(plan_base_done) struct plan_base base = { 0 };
-	_cleanup_free_ char *rules = builder_run_rules(resolve->store);
-	struct plan_inputs inputs = { digests, 1 + image->step_count, &base, rules };
-
-	if (look_up(resolve, digests, &base, err) < 0)
-		return -1;
-	return plan_make(ret, resolve->spec, image, &inputs, stages, err);
-}
-
-int builders_plan(struct resolve *resolve, struct plans *ret, struct err *err)
-{
-	const struct spec *spec = resolve->spec;
-	_cleanup_(plans_done) struct plans plans = { 0 };
-
-	plans.stages = xcalloc(spec->stage_count, sizeof(*plans.stages));
-	for (size_t i = 0; i < spec->stage_count; i++) {
-		resolve->image = &spec->stages[i];
-		if (plan_image(resolve, plans.stages, &plans.stages[i], err) < 0)
-			return -1;
-		plans.stage_count++;
-	}
-	resolve->image = &spec->image;
-	if (plan_image(resolve, plans.stages, &plans.image, err) < 0)
-		return -1;
-	*ret = plans;
-	plans = (struct plans){ 0 };
-	return 0;
-}
-
 /* One image that is being built. */
 struct making {
 	struct build *build;
 	const struct plan *plan;
 	char *name;		/* owned; of its reference */
 	struct stack *stack;
+	struct explain explain;
+	char *rules;		/* owned; of run steps */
 };
 
 /* The blob of a layer that was made before, in another form: 1, 0 when the store lacks it, -1. */
@@ -171,6 +98,26 @@ static void layer_key(const struct making *making, const struct plan_step *step,
 		*ret = step->own_key;
 }
 
+/* --explain-cache: what becomes of a step, and why. */
+static void tell_why(const struct making *making, size_t number, bool known, bool whole)
+{
+	const struct plan_step *step = &making->plan->steps[number];
+	_cleanup_free_ char *why = known ? NULL : explain_step(&making->explain, number);
+
+	if (known)
+		log_note("%s: %s", step->summary, whole ? "found" : "found in another form");
+	else
+		log_note("%s: made, because %s", step->summary, why);
+}
+
+/* The chain-id of the layers so far; NULL: there are none. */
+static const struct digest *chain_below(const struct making *making)
+{
+	const struct stack *stack = making->stack;
+
+	return stack->count ? &stack->chains[stack->count - 1] : NULL;
+}
+
 static int find_or_build(struct making *making, size_t number, struct err *err)
 {
 	const struct plan_step *step = &making->plan->steps[number];
@@ -183,6 +130,8 @@ static int find_or_build(struct making *making, size_t number, struct err *err)
 	int found;
 
 	layer_key(making, step, &key);
+	explain_add(&making->explain, number, step, making->build->plans->stages, making->rules,
+		    chain_below(making));
 	found = store_step_get(store, &key, &layer, err);
 	if (found == 1 && making->build->no_cache && step->step && step->step->kind == STEP_RUN)
 		found = 0;
@@ -192,8 +141,7 @@ static int find_or_build(struct making *making, size_t number, struct err *err)
 	if (known)
 		found = stack_open(making->stack, &layer, &forms, err);
 	if (making->build->explain_cache && found >= 0)
-		log_note("%s: %s", step->summary, stack_is_whole(making->stack, &forms) ? "found"
-			 : known ? "found in another form" : "not there yet");
+		tell_why(making, number, known, stack_is_whole(making->stack, &forms));
 	if (found >= 0 && !stack_is_whole(making->stack, &forms))
 		found = build_step(making, step, &key, known, &layer, &forms, err);
 	if (found >= 0) {
@@ -263,7 +211,8 @@ static int write_image(struct making *making, struct digest *ret_id, struct err 
 	*ret_id = image.id;
 	result = store_image_set(making->build->store, &image, err);
 	free(image.config);
-	return result;
+	return result < 0 ? -1 : explain_keep(&making->explain, making->build->store, making->name,
+					      err);
 }
 
 /* The image as it was built before: 1 when its plan is the same and all its forms are there. */
@@ -275,7 +224,7 @@ static int open_built(struct making *making, struct digest *ret_id, struct err *
 	if (found != 1)
 		return found;
 	if (!digest_equal(&image.plan_key, &making->plan->key) || making->build->no_cache ||
-	    image.layer_count != making->plan->step_count)
+	    making->build->explain_cache || image.layer_count != making->plan->step_count)
 		found = 0;
 	for (size_t i = 0; found == 1 && i < image.layer_count; i++) {
 		_cleanup_(stack_forms_done) struct stack_forms forms = { -1, -1, { -1, -1 } };
@@ -312,7 +261,7 @@ static int build_image(struct build *build, const struct plan *plan, char *name,
 		       unsigned int forms, struct rootfs *ret, struct err *err)
 {
 	_cleanup_free_ struct stack *stack = xcalloc(1, sizeof(*stack));
-	struct making making = { build, plan, name, stack };
+	struct making making = { build, plan, name, stack, { .before = { 0 } }, NULL };
 	int result;
 
 	rootfs_init(ret);
@@ -322,7 +271,11 @@ static int build_image(struct build *build, const struct plan *plan, char *name,
 	result = open_built(&making, &ret->image_id, err);
 	if (result == 0) {
 		stack_done(stack);
+		explain_init(&making.explain, build->store, name);
+		making.rules = builder_run_rules(build->store);
 		result = build_all(&making, &ret->image_id, err);
+		explain_done(&making.explain);
+		free(making.rules);
 	}
 	if (result >= 0)
 		result = stack_finish(stack, ret, err);
@@ -437,61 +390,4 @@ int builders_lock(struct build *build, struct err *err)
 		if (lock_plan(build, &plans->stages[i], err) < 0)
 			return -1;
 	return lock_plan(build, &plans->image, err);
-}
-
-/* What `resolve` alone locks is asked again, into a lock of its own. */
-static int check_by_resolving(struct resolve *resolve, const struct builder *builder,
-			      const struct source *source, struct strv *ret_drifts, struct err *err)
-{
-	_cleanup_(plan_base_done) struct plan_base base = { 0 };
-	_cleanup_(lock_done) struct lock now = { 0 };
-	struct resolve again = *resolve;
-	struct digest ignored;
-
-	again.lock = &now;
-	again.locked = false;
-	again.refresh = true;
-	if (builder->resolve(&again, source, NULL, &ignored, &base, err) < 0) {
-		strv_addf(ret_drifts, "image %s: %s", base.name ? base.name : resolve->image->name,
-			  err->msg);
-		err_done(err);
-		return 0;
-	}
-	for (size_t i = 0; i < now.count; i++)
-		lock_compare(resolve->lock, &now, now.entries[i].kind, now.entries[i].key,
-			     ret_drifts);
-	return 0;
-}
-
-static int check_image(struct resolve *resolve, struct strv *ret_drifts, struct err *err)
-{
-	const struct image_spec *image = resolve->image;
-
-	for (size_t i = 0; i <= image->step_count; i++) {
-		const struct source *source = i == 0 ? &image->from : NULL;
-		const struct step *step = i == 0 ? NULL : &image->steps[i - 1];
-		const struct builder *builder = builder_of(source, step);
-		int result = 0;
-
-		if (builder && builder->check)
-			result = builder->check(resolve, source, step, ret_drifts, err);
-		else if (source && source->kind == SOURCE_OCI)
-			result = check_by_resolving(resolve, builder, source, ret_drifts, err);
-		if (result < 0)
-			return -1;
-	}
-	return 0;
-}
-
-int builders_check(struct resolve *resolve, struct strv *ret_drifts, struct err *err)
-{
-	const struct spec *spec = resolve->spec;
-
-	for (size_t i = 0; i < spec->stage_count; i++) {
-		resolve->image = &spec->stages[i];
-		if (check_image(resolve, ret_drifts, err) < 0)
-			return -1;
-	}
-	resolve->image = &spec->image;
-	return check_image(resolve, ret_drifts, err);
 }

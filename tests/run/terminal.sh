@@ -104,7 +104,7 @@ specs() {
 	is 'labels as JSON: still JSON' "$($PYTHON -c 'import json, sys; print(len(json.load(sys.stdin)))' \
 		<"$W/out" | grep -c '^[1-9]')" 1
 	mkdir -p "$W/$evil"
-	printf 'duet: 1\nname: x\nimage: {from: 7}\n' >"$W/$evil/duet.yaml"
+	printf 'duet: 1\nname: x\nimage: {from: BAD}\n' >"$W/$evil/duet.yaml"
 	shown 'a folder of a spec' 2 check -C "$W/$evil"
 	printf 'duet: 1\nname: x\nimage: {from: {archive: ./none}}\n' >"$W/$evil/duet.yaml"
 	shown 'a folder of a spec that is built' 1 build --store "$store" -C "$W/$evil"
