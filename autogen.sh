@@ -13,7 +13,8 @@ build_packages='gcc make autoconf automake pkg-config libc6-dev linux-libc-dev l
 libjansson-dev libcap-dev libseccomp-dev libarchive-dev libcurl4-openssl-dev libssl-dev libzstd-dev
 zlib1g-dev liblzma-dev check musl-tools scdoc'
 demo_packages='mmdebstrap uidmap qemu-system-x86 gpgv debian-archive-keyring e2fsprogs'
-check_packages='python3 python3-jsonschema python3-yaml strace bubblewrap crun runc umoci skopeo podman libarchive-tools
+check_packages='python3 python3-jsonschema python3-yaml strace bubblewrap crun runc umoci skopeo podman
+buildah docker-registry libarchive-tools
 attr acl libcap2-bin e2fsprogs zstd xz-utils gzip openssl curl shellcheck util-linux procps
 gnupg kmod lz4 binutils erofs-utils
 clang libclang-rt-14-dev'
