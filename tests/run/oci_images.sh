@@ -194,9 +194,8 @@ as_user() {
 	# the first saves a VM's state, which the others begin with
 	show "$1" vm ${alter:+$alter}
 	for name; do
-		show "$name" container ${alter:+$alter} &
+		show "$name" container ${alter:+$alter}
 		[ "$name" = "$1" ] || show "$name" vm ${alter:+$alter}
-		wait $!
 	done
 	is "$who: what was pulled is not fetched again" "$(registry_asked blobs)" "$asked"
 	for name; do
@@ -215,9 +214,44 @@ nothing_stays() {
 	is_sound "$who" "$who" "$store"
 }
 
+# ---- what it says -----------------------------------------------------------------------------------
+
+# refused NAME PART MEND-PART OPERANDS...: in one line without a place, and one with the mend
+refused() {
+	name=$1 part=$2 mend=$3
+	shift 3
+	said=$(as root "$DUET" pull --store "$store" "$@" 2>&1 </dev/null)
+	is "$name: exit code" $? 1
+	has "$name" "$said" "$part"
+	has "$name: the mend" "$said" "$mend"
+	is "$name: it begins so" "${said%%[*}" 'duet: error'
+	is "$name: lines" "$(echo "$said" | wc -l)" 2
+}
+
+errors() {
+	refused 'unknown tag' 'no such image: oci has no nothing (404)' 'check name and tag' \
+		"$REGISTRY/oci:nothing"
+	refused 'unknown repository' 'no such image: nobody has no v1 (404)' 'check name and tag' \
+		"$REGISTRY/nobody:v1"
+	refused 'unknown host' 'nowhere.invalid' '' nowhere.invalid/image:v1
+	refused 'no such platform' 'not there for linux/riscv64' \
+		'it is there for linux/amd64, linux/arm64' --platform linux/riscv64 "$REGISTRY/both:v1"
+	refused 'one platform' 'the image is for linux/amd64, not for linux/arm64' \
+		'--platform' --platform linux/arm64 "$REGISTRY/oci:v1"
+	has 'the other platform is pulled' \
+		"$("$DUET" pull -q --store "$store" --platform linux/arm64 "$REGISTRY/both:v1" 2>&1)" sha256:
+	registry_stop
+	# without such a file it makes one, with a password that nobody knows
+	registry_start "$STORED" "auth: {htpasswd: {realm: test, path: $W/htpasswd}}" || exit 1
+	registry_allow
+	refused 'private' 'refuses' "duet login $REGISTRY" "$REGISTRY/oci:v1"
+}
+
 # ---- all of it --------------------------------------------------------------------------------------
 
-FILES=${DUET_IMAGE_FILES:-100000}
+# umoci takes its time: all of them in soak
+FILES=${DUET_IMAGE_FILES:-${DUET_SOAK:+100000}}
+FILES=${FILES:-20000}
 all='docker oci zstd plain implied whiteouts opaque sixty twice hardlinks flips attributes names
 same-twice empty bare below above both many'
 [ $# = 0 ] || all=$*
@@ -231,4 +265,13 @@ done
 # shellcheck disable=SC2086 # words on purpose
 as_user root $all
 nothing_stays
+if [ $# = 0 ]; then
+	for who in $(all_users); do
+		[ "$who" != root ] || continue
+		as_user "$who" implied whiteouts hardlinks attributes names above
+		nothing_stays
+	done
+	store=$W/store-root
+	errors
+fi
 finish

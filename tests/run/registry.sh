@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2034 # what is set here is used by those who source it
 # Sourced after lib.sh: a registry on 127.0.0.1, and who may speak plain http to it.
 #
-#	registry_start FOLDER	starts Debian's docker-registry, its blobs in FOLDER; $REGISTRY is its
-#				host:port, and its log $W/registry.log
+#	registry_start FOLDER [LINE]	starts Debian's docker-registry, its blobs in FOLDER, with one more
+#				line of configuration; $REGISTRY is its host:port, its log $W/registry.log
 #	registry_stop		stops it; for clean_up_more
 #	registry_asked WHAT	how many requests came so far for /v2/NAME/WHAT/...
 #	registry_allow		duet may use it: for everybody who is run from here on
@@ -24,6 +24,7 @@ print(s.getsockname()[1])')
 			log: {level: error, accesslog: {disabled: false}}
 			storage: {filesystem: {rootdirectory: "$1"}, delete: {enabled: true}}
 			http: {addr: "127.0.0.1:$port"}
+			${2-}
 		END
 		docker-registry serve "$W/registry.yml" >"$W/registry.log" 2>&1 &
 		REGISTRY_PID=$!
