@@ -3,7 +3,7 @@
  * reference as its name. Its id is the only line on standard output.
  */
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "cmd/cmd.h"
 #include "core/ref.h"
@@ -18,6 +18,13 @@ static int make_spec(struct spec *ret, const char *ref, const char *platform, st
 	if (platform)
 		str_addf(&text, "  platform: %s\n", platform);
 	return spec_parse(ret, "duet pull", "/", text.text, text.length, NULL, err);
+}
+
+/* A place in that spec tells nobody anything. */
+static void forget_place(struct err *err)
+{
+	free(err->place);
+	err->place = NULL;
 }
 
 static int pull(const struct cli *cli, const struct ref *ref, struct digest *ret_id,
@@ -46,6 +53,8 @@ static int pull(const struct cli *cli, const struct ref *ref, struct digest *ret
 		rootfs_done(rootfs);
 	}
 	session_done(&session);
+	if (result < 0)
+		forget_place(err);
 	return result;
 }
 

@@ -193,7 +193,7 @@ static int take_entry(struct deb *deb, struct tar *tar, const struct tar_entry *
 
 static int read_tar(struct deb *deb, struct unpack *unpack, struct err *err)
 {
-	struct tar_source source = { pull, unpack };
+	struct tar_source source = { pull, unpack, false };
 	struct tar *tar = tar_new(&source);
 	const struct tar_entry *entry;
 	int got;

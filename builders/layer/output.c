@@ -2,6 +2,7 @@
 #include "builders/layer/output.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/mem.h"
 
@@ -52,7 +53,11 @@ int output_folder(struct output *output, const char *base, const struct tar_entr
 	/* what stood there before removed what lies below; the new folder must not show it again */
 	if (put(output, base, entry, NULL, err) < 0)
 		return -1;
-	return output->ops->hide(output->state, base, err);
+	if (output->layer_count > 1 || output->alone)
+		return output->ops->hide(output->state, base, err);
+	/* nothing lies below; the mark would be seen where one layer is no overlay (a VM's) */
+	output->needs_lower = true;
+	return 0;
 }
 
 int output_put(struct output *output, const char *path, const struct tar_entry *entry,
@@ -92,12 +97,40 @@ int output_nothing(struct output *output, const char *path, struct err *err)
 	return remove_name(output, base, err);
 }
 
+/*
+ * Is there a folder that holds `path`, here or below? Where there is none, nothing is to be hidden, and
+ * a folder made for the whiteout alone would list it: an overlay hides whiteouts in folders only that
+ * it merges. 1, 0, -1.
+ */
+static int parent_exists(struct output *output, const char *path, struct err *err)
+{
+	const char *base = path_base(path);
+	struct view_entry folder = { .node.fd = -1 };
+	char parent[PATH_LENGTH_MAX + 1];
+	int found;
+
+	/* alone: what has to be asked of the layers below ends it anyway */
+	if (base == path || output->alone)
+		return 1;
+	memcpy(parent, path, (size_t)(base - path) - 1);
+	parent[base - path - 1] = '\0';
+	found = view_find(output->layers, output->layer_count, parent, true, &folder, err);
+	if (found == 1 && !S_ISDIR(folder.node.mode))
+		found = 0;
+	view_node_done(&folder.node);
+	if (found == 0)
+		output->needs_lower = true;
+	return found;
+}
+
 int output_whiteout(struct output *output, const char *path, const char *name, struct err *err)
 {
 	const struct tar_entry entry = { .type = TAR_CHAR, .mtime_s = LAYER_TIME };
 	const char *base;
-	int made;
+	int made = parent_exists(output, path, err);
 
+	if (made != 1)
+		return made;
 	if (output_find_parent(output, path, &base, err) < 0)
 		return -1;
 	made = output->ops->put(output->state, name, &entry, NULL, err);

@@ -129,7 +129,7 @@ int pack_archive(struct packer *packer)
 
 	if (stream_new(&stream_args, &stream, packer->err) < 0)
 		return -1;
-	tar = tar_new(&(struct tar_source){ read_stream, stream });
+	tar = tar_new(&(struct tar_source){ read_stream, stream, false });
 	result = pack_entries(packer, tar);
 	if (result == 0)
 		result = stream_finish(stream, tar_end(tar), &archive, packer->err);

@@ -82,7 +82,8 @@ struct tar *tar_new(const struct tar_source *source)
 	tar->archive = archive_read_new();
 	tar->locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 	if (!tar->locale || !tar->archive ||
-	    archive_read_support_format_tar(tar->archive) != ARCHIVE_OK)
+	    archive_read_support_format_tar(tar->archive) != ARCHIVE_OK ||
+	    (source->may_be_empty && archive_read_support_format_empty(tar->archive) != ARCHIVE_OK))
 		abort(); /* memory is out */
 	/* reads the first block; what is wrong with it shows again in tar_next */
 	(void)archive_read_open(tar->archive, tar, NULL, pull, NULL);

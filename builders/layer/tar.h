@@ -5,6 +5,7 @@
 #ifndef DUET_BUILDERS_LAYER_TAR_H
 #define DUET_BUILDERS_LAYER_TAR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,6 +49,7 @@ struct tar_entry {
 struct tar_source {
 	int (*read)(void *data, const void **ret, size_t *ret_size, struct err *err);
 	void *data;	/* borrowed */
+	bool may_be_empty;	/* no byte at all is an archive without entries */
 };
 
 struct tar;

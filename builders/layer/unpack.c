@@ -213,7 +213,9 @@ int layer_unpack(const struct layer_unpack *args, struct layer_result *ret, stru
 
 	if (stream_new(&stream_args, &stream, err) < 0)
 		return -1;
-	tar = tar_new(&(struct tar_source){ read_stream, stream });
+	/* no byte at all is a layer to others, and one here when it is known that none is missing */
+	tar = tar_new(&(struct tar_source){ read_stream, stream,
+					    args->has_expected || args->verified });
 	unpacked = (args->form == LAYER_EROFS ? unpack_erofs : unpack_tree)(args, stream, tar,
 									     &result, err);
 	if (unpacked < 0)

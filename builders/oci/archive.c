@@ -129,7 +129,7 @@ static int add_item(struct listing *listing, const struct tar_entry *entry, uint
 
 static int list(struct listing *listing, struct err *err)
 {
-	const struct tar_source source = { pull, listing };
+	const struct tar_source source = { pull, listing, false };
 	const struct tar_entry *entry;
 	struct tar *tar;
 	int found;

@@ -77,8 +77,8 @@ static int check_platform(const struct oci_image *image, const char *platform, s
 {
 	if (!platform || oci_platform_fits(platform, image->platform))
 		return 0;
-	return err_set(err, ERR_OCI_PLATFORM, "the image is for %s, not for %s", image->platform,
-		       platform);
+	err_set(err, ERR_OCI_PLATFORM, "the image is for %s, not for %s", image->platform, platform);
+	return err_mend(err, "ask for the one that is there, by --platform or `platform:` of the spec");
 }
 
 static int read_record(int record, const char *platform, struct oci_image *ret, struct err *err)

@@ -14,6 +14,7 @@
 #define FILE_BYTES_MAX (1u << 20)
 #define SHOWN 200	/* bytes of a key in a message */
 #define HUB "docker.io"
+#define RUN_FOLDER "/run/containers"
 
 /* ---- where ----------------------------------------------------------------------------------- */
 
@@ -42,8 +43,8 @@ void login_file_paths(struct strv *ret)
 	}
 	if (runtime)
 		strv_addf(ret, "%s/containers/auth.json", runtime);
-	else
-		strv_addf(ret, "/run/containers/%u/auth.json", (unsigned int)getuid());
+	else if (access(RUN_FOLDER, X_OK) == 0 || errno != EACCES) /* root's podman makes it 0700 */
+		strv_addf(ret, RUN_FOLDER "/%u/auth.json", (unsigned int)getuid());
 	if (config)
 		strv_addf(ret, "%s/containers/auth.json", config);
 	else if (home)

@@ -169,7 +169,9 @@ static int mount_scratch(void)
 /*
  * Two overlays. The layers' marks are user.overlay.*, which a tmpfs cannot take before Linux 6.6: with
  * them no folder of the image could be removed. So the layers are put together read-only, and what is
- * written over them is marked with trusted.overlay.*.
+ * written over them is marked with trusted.overlay.*. `xino`: each layer is a file system of its own with
+ * the same few inode numbers; the lower overlay alone tells them apart by a device number that the upper
+ * one does not pass on, and `cmp` would take two files for one.
  */
 static int mount_root(void)
 {
@@ -181,7 +183,7 @@ static int mount_root(void)
 	if (setup.head.disks == 0) /* from scratch: an empty root */
 		return mount("/writable/upper", "/root", NULL, MS_BIND, NULL);
 	if (setup.head.disks > 1) {
-		snprintf(options, sizeof(options), "userxattr,lowerdir=%s", lower);
+		snprintf(options, sizeof(options), "userxattr,xino=on,lowerdir=%s", lower);
 		if (mount("overlay", "/merged", "overlay", MS_RDONLY | MS_NODEV, options) < 0)
 			return -1;
 		strcpy(lower, "/merged");

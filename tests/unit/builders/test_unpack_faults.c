@@ -210,6 +210,23 @@ START_TEST(members)
 }
 END_TEST
 
+/* A tar of no byte is a layer when its digest is known, however it is wrapped; else it may be cut. */
+START_TEST(no_byte)
+{
+	struct layer_unpack args = { .out = work.tree, .has_expected = true };
+
+	wrap(_i, &tar);
+	digest_of(blob.text, blob.length, &args.expected);
+	args.blob = tarmake_fd(blob.text, blob.length);
+	args.blob_bytes = blob.length;
+	ck_assert_msg(layer_unpack(&args, &result, &err) == 0, "%s", err.msg);
+	close(args.blob);
+	ck_assert_uint_eq(result.entries, 0);
+	if (_i > 0)
+		refused(&blob, ERR_LAYER, "archive");
+}
+END_TEST
+
 START_TEST(nothing)
 {
 	if (_i == 0) {
@@ -419,6 +436,7 @@ int main(void)
 	LOOP(trailing, 9);
 	LOOP(two_tars, 3);
 	LOOP(members, 2);
+	LOOP(no_byte, 3);
 	LOOP(nothing, 4);
 	LOOP(bad_sizes, 5);
 	LOOP(bad_pax, 9);

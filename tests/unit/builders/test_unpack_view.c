@@ -77,8 +77,10 @@ static bool is_opaque(const char *path)
 
 START_TEST(whiteouts)
 {
+	put('5', "d/", NULL);
 	put('0', "d/.wh.gone", "");
 	put('0', "d/.wh..wh.plnk", "");
+	put('0', "never/was/.wh.here", "");	/* hides nothing */
 	put('0', ".wh..wh.aufs", "");
 	put('0', "f", "f");
 	put('0', ".wh.f", "");	/* hides the lower f, not the one beside it */
@@ -89,10 +91,11 @@ START_TEST(whiteouts)
 	put('0', "t/inside", "x");
 	put('0', ".wh.u", "");
 	put('0', "u", "file");
-	unpacked(false);
+	unpacked(true);
 	ck_assert(is_whiteout("tree/d/gone"));
 	ck_assert_uint_eq(work_mode(&work, "tree/d/.wh..wh.plnk"), 0);
 	ck_assert_uint_eq(work_mode(&work, "tree/.wh..wh.aufs"), 0);
+	ck_assert_uint_eq(work_mode(&work, "tree/never"), 0);
 	ck_assert_uint_eq(work_mode(&work, "tree/f"), S_IFREG | 0644);
 	ck_assert(is_opaque("tree/s") && !is_opaque("tree/d"));
 	ck_assert_uint_eq(work_mode(&work, "tree/s/kept"), S_IFREG | 0644);
@@ -133,8 +136,9 @@ START_TEST(file_becomes_folder)
 {
 	put('0', "d", "x");
 	put('5', "d", NULL);
-	unpacked(false);
-	ck_assert(is_opaque("tree/d"));
+	unpacked(_i == 1);
+	/* the lowest layer of all needs no mark */
+	ck_assert_int_eq(is_opaque("tree/d"), _i == 1);
 }
 END_TEST
 
@@ -403,7 +407,7 @@ int main(void)
 	CASE(whiteouts);
 	LOOP(opaque, 2);
 	CASE(opaque_root);
-	CASE(file_becomes_folder);
+	LOOP(file_becomes_folder, 2);
 	CASE(implied_parents);
 	CASE(listed_parents);
 	CASE(lower_link);
