@@ -14,7 +14,7 @@ libjansson-dev libcap-dev libseccomp-dev libarchive-dev libcurl4-openssl-dev lib
 zlib1g-dev liblzma-dev check musl-tools scdoc'
 demo_packages='mmdebstrap uidmap qemu-system-x86 gpgv debian-archive-keyring e2fsprogs'
 check_packages='python3 python3-jsonschema python3-yaml strace bubblewrap crun runc umoci skopeo podman buildah libarchive-tools
-golang-github-opencontainers-image-spec-dev
+golang-github-opencontainers-image-spec-dev golang-github-opencontainers-specs-dev
 attr acl libcap2-bin e2fsprogs zstd xz-utils gzip openssl curl shellcheck util-linux procps
 gnupg kmod lz4 binutils erofs-utils docker-registry apache2-utils golang-docker-credential-helpers pass
 buildah busybox-static

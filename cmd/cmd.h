@@ -82,6 +82,7 @@ int cmd_export(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_gc(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_images(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_init(const struct cli *cli, int *ret_code, struct err *err);
+int cmd_inspect(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_lock(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_login(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_logout(const struct cli *cli, int *ret_code, struct err *err);

@@ -102,6 +102,11 @@ char *json_out_finish(struct json_out *out)
 	return text.text;
 }
 
+void json_out_in(struct json_out *out, const char *key, const struct json_in *value)
+{
+	put(out, key, json_incref((json_t *)value));
+}
+
 /* The member at `path`, borrowed from *ret_root (owned), or NULL. */
 static json_t *look(const char *text, size_t size, const char *path, json_t **ret_root)
 {

@@ -31,6 +31,9 @@ void json_out_text(struct json_out *out, const char *key, const char *value);
 void json_out_number(struct json_out *out, const char *key, uint64_t value);
 void json_out_bool(struct json_out *out, const char *key, bool value);
 void json_out_texts(struct json_out *out, const char *key, const struct strv *values);
+struct json_in;
+/* A value that was read, as it was; `value` may go afterwards. */
+void json_out_in(struct json_out *out, const char *key, const struct json_in *value);
 /* The members of `text`, a constant JSON map, into the open map. */
 void json_out_members(struct json_out *out, const char *text);
 /* The whole, indented by two blanks, with a newline behind it. Owned. Releases `out`. */

@@ -56,6 +56,12 @@ int export_image(struct store *store, const struct store_image *image, enum expo
  */
 int export_layers(struct store *store, const struct store_image *image, bool plain,
 		  struct oci_layer *layers, int *files, struct err *err);
+/*
+ * A layer of an image on top of `stack`, in the forms that this wants, made from its blob where the
+ * store does not have them.
+ */
+struct stack;
+int export_push_layer(struct stack *stack, const struct store_layer *known, struct err *err);
 /* The date in a config, seconds since 1970; -1: it has none. */
 int64_t export_created(const char *config);
 

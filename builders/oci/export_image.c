@@ -90,8 +90,7 @@ static int export_blobs(struct store *store, const struct store_image *image,
 	return result;
 }
 
-/* A layer as EROFS file, made from its blob where the store does not have it. */
-static int push_disk(struct stack *stack, const struct store_layer *known, struct err *err)
+int export_push_layer(struct stack *stack, const struct store_layer *known, struct err *err)
 {
 	_cleanup_(stack_forms_done) struct stack_forms forms = { -1, -1, { -1, -1 } };
 	struct build_blob blob = { .fd = -1, .bytes = known->blob_bytes, .in_store = true };
@@ -101,8 +100,8 @@ static int push_disk(struct stack *stack, const struct store_layer *known, struc
 	if (stack_open(stack, known, &forms, err) < 0)
 		return -1;
 	if (!stack_is_whole(stack, &forms)) {
-		if (open_blob(stack->store, known, FROM_ARCHIVE "`duet build --on vm` unpacks "
-			      "it as this format needs it", &blob.fd, err) < 0)
+		if (open_blob(stack->store, known, FROM_ARCHIVE "`duet build` with --on "
+			      "container or vm unpacks it as it is needed here", &blob.fd, err) < 0)
 			return -1;
 		result = stack_make(stack, &blob, "unpack a layer", &layer, &forms, err);
 		mem_closep(&blob.fd);
@@ -121,7 +120,7 @@ static int export_merged(struct store *store, const struct store_image *image,
 
 	stack_init(stack, store, ROOTFS_DISKS);
 	for (size_t i = 0; result == 0 && i < image->layer_count; i++) {
-		result = push_disk(stack, &image->layers[i], err);
+		result = export_push_layer(stack, &image->layers[i], err);
 		if (result == 0)
 			disks[i] = stack->forms[i].disk.image;
 	}

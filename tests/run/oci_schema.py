@@ -1,4 +1,5 @@
-"""Is a document what image-spec's JSON Schema says? oci_schema.py SCHEMA FILE; exits 77 without schemas."""
+"""Is a document what image-spec's JSON Schema says? oci_schema.py SCHEMA FILE; exits 77 without schemas.
+SCHEMA with "runtime-spec/" before it is one of runtime-spec's."""
 import json
 import os
 import sys
@@ -8,7 +9,8 @@ try:
 except ImportError:
     sys.exit(77)
 
-FOLDER = "/usr/share/gocode/src/github.com/opencontainers/image-spec/schema"
+SPEC, SCHEMA = os.path.split(sys.argv[1])
+FOLDER = "/usr/share/gocode/src/github.com/opencontainers/%s/schema" % (SPEC or "image-spec")
 if not os.path.isdir(FOLDER):
     sys.exit(77)
 
@@ -37,7 +39,7 @@ class Local(RefResolver):
         return store[os.path.basename(uri.split("#")[0])]
 
 
-main = load(sys.argv[1])
+main = load(SCHEMA)
 with open(sys.argv[2]) as file:
     document = json.load(file)
 errors = list(Draft4Validator(main, resolver=Local.from_schema(main, store=store)).iter_errors(document))
