@@ -29,7 +29,11 @@ run() {
 
 # layer: the list of the newest blob, which is a run step's layer
 layer() {
-	newest=$(find "$store/v1/blobs/sha256" -type f -printf '%T@ %p\n' | sort -n | tail -n 1)
+	# layers are zstd; what the steps were made from is a text
+	newest=$(find "$store/v1/blobs/sha256" -type f -printf '%T@ %p\n' | sort -n |
+		while read -r time file; do
+			[ "$(head -c 4 "$file" | od -An -tx1)" = ' 28 b5 2f fd' ] && echo "$time $file"
+		done | tail -n 1)
 	zstd -dc <"${newest#* }" | tar --numeric-owner -tvf - | sed 's/  */ /g'
 }
 
