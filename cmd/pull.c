@@ -3,22 +3,9 @@
  * reference as its name. Its id is the only line on standard output.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "cmd/cmd.h"
 #include "core/ref.h"
-#include "core/str.h"
-
-/* A spec that says no more than the reference. */
-static int make_spec(struct spec *ret, const char *ref, const char *platform, struct err *err)
-{
-	_cleanup_(str_done) struct str text = { 0 };
-
-	str_addf(&text, "duet: 1\nname: pull\nimage:\n  from: %s\n", ref);
-	if (platform)
-		str_addf(&text, "  platform: %s\n", platform);
-	return spec_parse(ret, "duet pull", "/", text.text, text.length, NULL, err);
-}
 
 static int pull(const struct cli *cli, const struct ref *ref, struct digest *ret_id,
 		struct err *err)
@@ -27,7 +14,7 @@ static int pull(const struct cli *cli, const struct ref *ref, struct digest *ret
 	_cleanup_free_ struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
 	struct session session = { 0 };
 	struct chosen chosen = { 0 };
-	int result = make_spec(&session.spec, name, cli->platform, err);
+	int result = image_spec("duet pull", name, cli->platform, &session.spec, err);
 
 	session.has_spec = result == 0;
 	if (result == 0)
