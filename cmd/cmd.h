@@ -27,6 +27,7 @@ struct cli {
 	bool tty;		/* -t */
 	bool all;		/* --all */
 	const char *from;	/* --from */
+	const char *image;	/* --image */
 	bool locked;		/* --locked, --frozen */
 	bool frozen;		/* --frozen */
 	bool check;		/* --check */
@@ -62,6 +63,7 @@ struct cli {
 #define OPT_LOCKED 16384u	/* --locked, --frozen */
 #define OPT_UPDATE 32768u	/* --check, --update */
 #define OPT_TWICE 65536u	/* --check-reproducible */
+#define OPT_IMAGE 131072u	/* --image REFERENCE */
 
 struct command {
 	const char *name;
@@ -153,6 +155,21 @@ struct build session_build(struct session *session, const struct cli *cli, unsig
 int session_keep_lock(struct session *session, const struct cli *cli, unsigned int forms,
 		      struct err *err);
 void session_done(struct session *session);
+
+/*
+ * An image of the store by its name, or by a reference that means the same ("alpine"). 1, 0, -1 as
+ * store_image_get.
+ */
+int image_find(struct store *store, const char *name, struct store_image *ret, struct err *err);
+/* A spec that says no more than what the image begins with; `platform` may be NULL. */
+int image_spec(const char *what, const char *from, const char *platform, struct spec *ret,
+	       struct err *err);
+/*
+ * What --image names, in `forms`: as it is in the store, else pulled. The session has a store and a
+ * spec of image_spec, which may become another.
+ */
+int image_open(struct session *session, const struct cli *cli, unsigned int forms,
+	       struct rootfs *ret, struct err *err);
 
 /* reproduce.c: duet build --check-reproducible. */
 int reproduce(const struct cli *cli, int *ret_code, struct err *err);

@@ -6,7 +6,6 @@
 #include "cmd/cmd.h"
 #include "cmd/inspect.h"
 #include "core/json.h"
-#include "core/ref.h"
 #include "core/str.h"
 
 #define SHOWN 4096	/* bytes of a text for people */
@@ -67,21 +66,11 @@ static void inspected_done(struct inspected *inspected)
 	*inspected = (struct inspected){ 0 };
 }
 
-/* By its name, or by a reference that means the same: alpine, docker.io/library/alpine:latest. */
 static int find(struct store *store, const char *name, struct store_image *ret, struct err *err)
 {
 	_cleanup_free_ char *shown = str_escape(name, 128);
-	struct err ignored = { 0 };
-	struct ref ref = { 0 };
-	int found = store_image_get(store, name, ret, err);
+	int found = image_find(store, name, ret, err);
 
-	if (found == 0 && ref_parse(&ref, name, &ignored) == 0) {
-		_cleanup_free_ char *whole = ref_text(&ref);
-
-		found = store_image_get(store, whole, ret, err);
-	}
-	ref_done(&ref);
-	err_done(&ignored);
 	if (found != 0)
 		return found < 0 ? -1 : 0;
 	err_set(err, ERR_USAGE, "inspect: there is no image `%s` in the store", shown);

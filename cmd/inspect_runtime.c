@@ -240,7 +240,6 @@ static void print_config(const struct job *job, const struct oci_image *said)
 /* The image alone, without a spec: as a spec that says nothing would run it. */
 static int make_job(const struct rootfs *rootfs, struct job *ret, struct err *err)
 {
-	static const char text[] = "duet: 1\nname: image\nimage: {from: scratch}\n";
 	char *shell[] = { "/bin/sh", NULL };
 	const struct strv command = { .items = shell, .count = 1 };
 	const struct process *process = &rootfs->process;
@@ -248,7 +247,7 @@ static int make_job(const struct rootfs *rootfs, struct job *ret, struct err *er
 	struct spec spec;
 	int result;
 
-	if (spec_parse(&spec, "duet inspect", "/", text, strlen(text), NULL, err) < 0)
+	if (image_spec("duet inspect", "scratch", NULL, &spec, err) < 0)
 		return -1;
 	if (!has_command)
 		log_note("the image does not say what to run: process.args is /bin/sh");

@@ -44,8 +44,8 @@ static const struct command commands[] = {
 	{ "logout", "image", "forget the login for a registry", "HOST[:PORT]",
 	  0, 1, false, cmd_logout },
 	{ "run", "run", "build what is missing and run the target", "[-- COMMAND...]",
-	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY | OPT_ALLOW | OPT_LOCKED,
-	  1 << 20, true, cmd_run },
+	  OPT_FILE | OPT_STORE | OPT_ON | OPT_EXPLAIN | OPT_TTY | OPT_ALLOW | OPT_LOCKED |
+	  OPT_IMAGE, 1 << 20, true, cmd_run },
 	{ "shell", "run", "a shell in the target, or in the run step that failed", "[-- COMMAND...]",
 	  OPT_FILE | OPT_STORE | OPT_ON | OPT_TTY | OPT_ALLOW | OPT_FAILED, 1 << 20, true,
 	  cmd_shell },
@@ -59,7 +59,7 @@ static const struct command commands[] = {
 
 enum long_only { LONG_STORE = 256, LONG_ON, LONG_JSON, LONG_EXPLAIN, LONG_ALL, LONG_ALLOW, LONG_PLATFORM,
 		 LONG_PASSWORD_STDIN, LONG_NO_VERIFY, LONG_NO_CACHE, LONG_EXPLAIN_CACHE, LONG_FAILED,
-		 LONG_FORMAT,
+		 LONG_FORMAT, LONG_IMAGE,
 		 LONG_FROM, LONG_LOCKED, LONG_FROZEN, LONG_CHECK, LONG_UPDATE, LONG_TWICE };
 
 /* Every option once: which command takes it is the OPT_* bit. */
@@ -76,6 +76,7 @@ static const struct option_row {
 	{ "on", LONG_ON, OPT_ON, "RUNNER", "container, vm or all (default: the first of the spec's `on`)" },
 	{ "format", LONG_FORMAT, OPT_FORMAT, "FORMAT",
 	  "of export: oci, docker-archive, tar, erofs (default: oci); of inspect: oci-runtime" },
+	{ "image", LONG_IMAGE, OPT_IMAGE, "REFERENCE", "run this image, without a spec" },
 	{ "explain", LONG_EXPLAIN, OPT_EXPLAIN, NULL, "print what would be done, and stop" },
 	{ "tty", 't', OPT_TTY, NULL, "give the job a terminal" },
 	{ "interactive", 'i', OPT_TTY, NULL, "accepted as in docker: standard input is always passed" },
@@ -227,6 +228,9 @@ static int take_option(struct cli *cli, int letter, char *argument, struct err *
 		return 0;
 	case LONG_ON:
 		cli->on = argument;
+		return 0;
+	case LONG_IMAGE:
+		cli->image = argument;
 		return 0;
 	case LONG_FORMAT:
 		cli->format = argument;

@@ -7,18 +7,6 @@
 
 #include "cmd/cmd.h"
 #include "core/ref.h"
-#include "core/str.h"
-
-/* A spec that says no more than the reference. */
-static int make_spec(struct spec *ret, const char *ref, const char *platform, struct err *err)
-{
-	_cleanup_(str_done) struct str text = { 0 };
-
-	str_addf(&text, "duet: 1\nname: pull\nimage:\n  from: %s\n", ref);
-	if (platform)
-		str_addf(&text, "  platform: %s\n", platform);
-	return spec_parse(ret, "duet pull", "/", text.text, text.length, NULL, err);
-}
 
 /* A place in that spec tells nobody anything. */
 static void forget_place(struct err *err)
@@ -34,7 +22,7 @@ static int pull(const struct cli *cli, const struct ref *ref, struct digest *ret
 	_cleanup_free_ struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
 	struct session session = { 0 };
 	struct chosen chosen = { 0 };
-	int result = make_spec(&session.spec, name, cli->platform, err);
+	int result = image_spec("duet pull", name, cli->platform, &session.spec, err);
 
 	session.has_spec = result == 0;
 	if (result == 0)

@@ -98,11 +98,45 @@ static int check_line(const struct cli *cli, struct err *err)
 		err_set(err, ERR_USAGE, "run: unexpected word `%s`", cli->rest[0]);
 		return err_mend(err, "a command stands behind `--`: duet run -- %s", cli->rest[0]);
 	}
+	if (cli->image && (cli->file || cli->locked))
+		return err_set(err, ERR_USAGE, "run --image: there is no spec, so neither -f nor "
+					       "--locked or --frozen");
 	if (cli->tty && all)
 		return err_set(err, ERR_USAGE, "run -t --on all: several jobs cannot share a terminal");
 	if (cli->tty && !isatty(STDIN_FILENO))
 		return err_set(err, ERR_USAGE, "run -t: standard input is not a terminal");
 	return all && !cli->explain ? check_stdin(err) : 0;
+}
+
+/* What the spec describes, built where it is missing. */
+static int build(struct session *session, const struct cli *cli, const struct chosen *chosen,
+		 struct rootfs *rootfs, struct err *err)
+{
+	struct build build = session_build(session, cli, chosen->forms);
+
+	if (builders_build(&build, rootfs, err) < 0)
+		return -1;
+	if (session_keep_lock(session, cli, chosen->forms, err) == 0)
+		return 0;
+	rootfs_done(rootfs);
+	return -1;
+}
+
+/* With --image there is no file to look at, and nothing that could reach outside. */
+static int open_session(struct session *session, const struct cli *cli, struct err *err)
+{
+	if (cli->image) {
+		if (image_spec("duet run", "scratch", NULL, &session->spec, err) < 0)
+			return -1;
+		session->has_spec = true;
+		return session_store(session, cli, err);
+	}
+	if (session_spec(session, cli, err) < 0)
+		return -1;
+	/* --explain starts nothing: it is how one finds out */
+	if (!cli->explain && allow_check(cli, &session->spec, err) < 0)
+		return -1;
+	return session_open(session, cli, err);
 }
 
 int cmd_run(const struct cli *cli, int *ret_code, struct err *err)
@@ -114,25 +148,14 @@ int cmd_run(const struct cli *cli, int *ret_code, struct err *err)
 
 	if (check_line(cli, err) < 0)
 		return -1;
-	result = session_spec(&session, cli, err);
-	/* --explain starts nothing: it is how one finds out */
-	if (result == 0 && !cli->explain)
-		result = allow_check(cli, &session.spec, err);
-	if (result == 0)
-		result = session_open(&session, cli, err);
+	result = open_session(&session, cli, err);
 	if (result == 0)
 		result = chosen_find(cli, &session.spec, &chosen, err);
 	if (result == 0)
 		result = check_network(&chosen, &session.spec, err);
-	if (result == 0) {
-		struct build build = session_build(&session, cli, chosen.forms);
-
-		result = builders_build(&build, rootfs, err);
-		if (result == 0)
-			result = session_keep_lock(&session, cli, chosen.forms, err);
-		if (result < 0)
-			rootfs_done(rootfs);
-	}
+	if (result == 0)
+		result = cli->image ? image_open(&session, cli, chosen.forms, rootfs, err)
+				    : build(&session, cli, &chosen, rootfs, err);
 	if (result == 0) {
 		result = run_all(cli, &session, &chosen, rootfs, ret_code, err);
 		rootfs_done(rootfs);

@@ -309,7 +309,7 @@ int store_list_write(struct store *store, int tree, int out, const char *key, bo
 {
 	struct list_job job = { .tree = tree, .out = out, .content = content, .key = key };
 
-	if (store->map.kind == IDMAP_SUBIDS)
+	if (store->map.kind != IDMAP_RANGE)
 		return jail_run(&store->map, list_inside, &job, "list a tree of the store", err);
 	return list_direct(&job, err);
 }

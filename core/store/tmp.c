@@ -45,7 +45,7 @@ int store_remove(struct store *store, int dir, const char *name, struct err *err
 
 	if (fs_remove_tree(dir, name, err) == 0)
 		return 0;
-	if (store->map.kind != IDMAP_SUBIDS || (err->code != -EACCES && err->code != -EPERM))
+	if (store->map.kind == IDMAP_RANGE || (err->code != -EACCES && err->code != -EPERM))
 		return err_wrap(err, "store");
 	err_done(err);
 	return jail_run(&store->map, remove_inside, &removal, "remove a tree of the store", err);

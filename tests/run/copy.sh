@@ -294,8 +294,8 @@ reproduces() {
 		tar -C "$P" -c in | sha256sum >>"$controls"
 		rm -rf "$P" "$store"
 	done
-	is '20 runs give one image of two layers' "$(sort "$digests" | uniq -c | awk '{ print $1 }' | xargs)" \
-		'20 20 20'
+	is '20 runs give one image, two layers and one list of inputs' "$(sort "$digests" | uniq -c | awk '{ print $1 }' | xargs)" \
+		'20 20 20 20'
 	[ "$(sort -u "$controls" | wc -l)" -gt 1 ]
 	control_if $? 'tar of the same folders: differing digests'
 	row

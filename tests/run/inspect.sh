@@ -109,6 +109,19 @@ if [ "$(id -u)" = 0 ]; then
 fi
 is 'duet: the same job' "$("$DUET" run -q -C project 2>/dev/null; echo $?)" "$wanted"
 
+# ---- run without a spec ------------------------------------------------------------------------
+is 'run --image' "$("$DUET" run -q --image web 2>/dev/null; echo $?)" "$wanted"
+is 'run --image: a command goes behind the entrypoint' \
+	"$("$DUET" run -q --image web -- -c 'echo "$0"; exit 3' x 2>&1; echo $?)" 'x
+3'
+has 'run --image: explained' "$("$DUET" run --image web --explain 2>&1)" '/proc/kcore'
+has 'run --image: none, and no registry' \
+	"$("$DUET" run -q --image 127.0.0.1:1/web -- true 2>&1; echo $?)" '
+125'
+has 'run --image: no reference' "$("$DUET" run --image 'W b' 2>&1; echo $?)" 'there is no image `W b`'
+has 'run --image: with a spec' "$("$DUET" run -f x.yaml --image web 2>&1; echo $?)" 'neither -f nor'
+is 'no lock is written' "$(find . -maxdepth 1 -name '*.lock')" ''
+
 # ---- an image with disks alone, and one that says nothing ---------------------------------------
 is 'in a store of disks: build' "$("$DUET" export -q --store "$W/store" --format erofs web x.erofs 2>&1)" ''
 has 'both forms' "$("$DUET" inspect web)" 'as blob, tree, erofs'

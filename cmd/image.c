@@ -1,0 +1,91 @@
+/* Images of the store that a command names, and specs that say no more than an image. */
+#include <string.h>
+
+#include "builders/stored.h"
+#include "cmd/cmd.h"
+#include "core/ref.h"
+#include "core/str.h"
+
+int image_find(struct store *store, const char *name, struct store_image *ret, struct err *err)
+{
+	struct err ignored = { 0 };
+	struct ref ref = { 0 };
+	int found = store_image_get(store, name, ret, err);
+
+	if (found == 0 && ref_parse(&ref, name, &ignored) == 0) {
+		_cleanup_free_ char *whole = ref_text(&ref);
+
+		found = store_image_get(store, whole, ret, err);
+	}
+	ref_done(&ref);
+	err_done(&ignored);
+	return found;
+}
+
+int image_spec(const char *what, const char *from, const char *platform, struct spec *ret,
+	       struct err *err)
+{
+	_cleanup_(str_done) struct str text = { 0 };
+
+	str_addf(&text, "duet: 1\nname: image\nimage:\n  from: %s\n", from);
+	if (platform)
+		str_addf(&text, "  platform: %s\n", platform);
+	return spec_parse(ret, what, "/", text.text, text.length, NULL, err);
+}
+
+/* As it is in the store: nobody is asked. */
+static int open_stored(struct session *session, const struct cli *cli, unsigned int forms,
+		       const struct store_image *image, struct rootfs *ret, struct err *err)
+{
+	struct build build = session_build(session, cli, forms);
+
+	build.lock = NULL;
+	if (stored_open(&session->store, image, forms, ret, err) < 0)
+		return -1;
+	if (!(forms & ROOTFS_DISKS) || builder_kernel(&build, ret, err) == 0)
+		return 0;
+	rootfs_done(ret);
+	return -1;
+}
+
+static int pull(struct session *session, const struct cli *cli, unsigned int forms,
+		struct rootfs *ret, struct err *err)
+{
+	struct resolve resolve = { .store = &session->store, .spec = &session->spec };
+	_cleanup_free_ char *name = ref_text(&session->spec.image.from.ref);
+	struct build build;
+
+	if (builders_plan(&resolve, &session->plans, err) < 0)
+		return -1;
+	session->has_plan = true;
+	build = session_build(session, cli, forms);
+	build.lock = NULL;
+	build.name = name;
+	return builders_build(&build, ret, err);
+}
+
+int image_open(struct session *session, const struct cli *cli, unsigned int forms,
+	       struct rootfs *ret, struct err *err)
+{
+	_cleanup_(store_image_done) struct store_image image = { 0 };
+	_cleanup_(ref_done) struct ref ref = { 0 };
+	_cleanup_free_ char *shown = str_escape(cli->image, 128), *whole = NULL;
+	int found = image_find(&session->store, cli->image, &image, err);
+
+	if (found != 0)
+		return found < 0 || open_stored(session, cli, forms, &image, ret, err) < 0 ? -1 : 0;
+	if (ref_parse(&ref, cli->image, err) < 0)
+		return err_wrap(err, "there is no image `%s` in the store", shown);
+	whole = ref_text(&ref);
+	spec_done(&session->spec);
+	session->has_spec = false;
+	if (image_spec("duet run", whole, NULL, &session->spec, err) < 0)
+		return -1;
+	session->has_spec = true;
+	if (pull(session, cli, forms, ret, err) == 0)
+		return 0;
+	/* there is no file to look at */
+	free(err->place);
+	err->place = NULL;
+	return -1;
+}
