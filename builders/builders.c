@@ -133,7 +133,9 @@ static int find_or_build(struct making *making, size_t number, struct err *err)
 	explain_add(&making->explain, number, step, making->build->plans->stages, making->rules,
 		    chain_below(making));
 	found = store_step_get(store, &key, &layer, err);
-	if (found == 1 && making->build->no_cache && step->step && step->step->kind == STEP_RUN)
+	/* what is copied out of another image comes out of its run steps */
+	if (found == 1 && making->build->no_cache && step->step &&
+	    (step->step->kind == STEP_RUN || step->step->from_image))
 		found = 0;
 	if (making->build->refresh && builder_of(step->source, step->step) == &debian_builder)
 		found = 0;

@@ -97,6 +97,10 @@ static int check_by_resolving(struct resolve *resolve, const struct builder *bui
 	again.locked = false;
 	again.refresh = true;
 	if (builder->resolve(&again, source, NULL, &ignored, &base, err) < 0) {
+		/* what the source says is a drift, what goes wrong here is not */
+		if (err->code != ERR_FETCH && err->code != ERR_FETCH_DIGEST && err->code != ERR_AUTH &&
+		    err->code != ERR_OCI && err->code != ERR_OCI_PLATFORM)
+			return -1;
 		strv_addf(ret_drifts, "image %s: %s", base.name ? base.name : resolve->image->name,
 			  err->msg);
 		err_done(err);

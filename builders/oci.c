@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "builders/builder.h"
+#include "builders/oci/documents.h"
 #include "builders/oci/pull.h"
 #include "builders/stack.h"
 #include "core/lock.h"
@@ -59,6 +60,31 @@ static void tell_lock(struct resolve *resolve, const char *question, const struc
 	free(entry.layers);
 }
 
+/* Is a digest in the spec the one that the lock has? */
+static bool is_digest_of(const struct ref *ref, const struct lock_image *entry)
+{
+	return !ref->has_digest || digest_equal(&ref->digest, &entry->manifest) ||
+	       (entry->has_index && digest_equal(&ref->digest, &entry->index));
+}
+
+static int refuse_other_digest(const char *question, struct err *err)
+{
+	err_set(err, ERR_LOCK, "the spec names another digest of %s than duet.lock", question);
+	return err_mend(err, "build once without --locked, and commit duet.lock");
+}
+
+/* What the store knows of a manifest, if that runs as `platform`: as oci_source_known. */
+static int known_for(struct store *store, const struct digest *manifest, const char *platform,
+		     struct oci_image *ret, struct err *err)
+{
+	int known = oci_source_known(store, manifest, ret, err);
+
+	if (known != 1 || oci_check_platform(ret, platform, err) == 0)
+		return known;
+	oci_image_done(ret);
+	return -1;
+}
+
 /* An image of a registry: as the lock says, else as the registry does, which the lock learns. */
 static int resolve_reference(struct resolve *resolve, struct oci_source *source,
 			     const char *platform, struct oci_image *ret, struct err *err)
@@ -71,8 +97,13 @@ static int resolve_reference(struct resolve *resolve, struct oci_source *source,
 
 	if (found < 0)
 		return -1;
+	if (found == 1 && !is_digest_of(&source->from->ref, &entry)) {
+		if (resolve->locked)
+			return refuse_other_digest(question, err);
+		found = 0; /* the spec has been given another digest since */
+	}
 	if (found == 1) {
-		int known = oci_source_known(resolve->store, &entry.manifest, ret, err);
+		int known = known_for(resolve->store, &entry.manifest, platform, ret, err);
 
 		if (known == 0 && resolve->offline) {
 			_cleanup_free_ char *what = xasprintf("image %s", question);
@@ -86,7 +117,7 @@ static int resolve_reference(struct resolve *resolve, struct oci_source *source,
 	}
 	/* a digest in the spec says it all */
 	if (source->from->ref.has_digest) {
-		found = oci_source_known(resolve->store, &source->from->ref.digest, ret, err);
+		found = known_for(resolve->store, &source->from->ref.digest, platform, ret, err);
 		if (found < 0)
 			return -1;
 	}
@@ -140,8 +171,11 @@ static int find_missing(struct store *store, const struct plan_step *step,
 			struct err *err)
 {
 	_cleanup_close_ int tree = -1, tree_use = -1, image = -1, image_use = -1, blob = -1;
+	const struct plan_layer *of = step->layer;
 	struct store_layer layer;
 	int found = store_step_get(store, &step->own_key, &layer, err);
+	/* another blob of the same layer will do */
+	bool other = found == 1 && layer.has_blob;
 	uint64_t bytes;
 
 	ret->forms = wanted;
@@ -162,8 +196,8 @@ static int find_missing(struct store *store, const struct plan_step *step,
 		return -1;
 	if (ret->forms)
 		return 1;
-	found = store_blob_open(store, &step->layer->blob, &blob, &bytes, err);
-	return found < 0 ? -1 : !found;
+	found = store_blob_open(store, other ? &layer.blob : &of->blob, &blob, &bytes, err);
+	return found < 0 ? -1 : !(found == 1 && bytes == (other ? layer.blob_bytes : of->bytes));
 }
 
 static bool is_listed(const struct pull_layer *layers, size_t count, const struct plan_layer *layer)

@@ -73,7 +73,7 @@ int oci_pick_layout(int index, const char *tag, struct oci_descriptor *ret, stru
 	return 0;
 }
 
-static int check_platform(const struct oci_image *image, const char *platform, struct err *err)
+int oci_check_platform(const struct oci_image *image, const char *platform, struct err *err)
 {
 	if (!platform || oci_platform_fits(platform, image->platform))
 		return 0;
@@ -89,7 +89,7 @@ static int read_record(int record, const char *platform, struct oci_image *ret, 
 
 	if (fs_read_fd(record, "an image's record", OCI_RECORD_MAX, &text, &size, err) < 0 ||
 	    oci_image_read(&image, text, size, err) < 0 ||
-	    check_platform(&image, platform, err) < 0)
+	    oci_check_platform(&image, platform, err) < 0)
 		return -1;
 	*ret = image;
 	image = (struct oci_image){ 0 };

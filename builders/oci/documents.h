@@ -21,6 +21,8 @@ int oci_pick_layout(int index, const char *tag, struct oci_descriptor *ret, stru
  */
 int oci_make_image(int manifest, int config, const struct digest *expected, const char *platform,
 		   struct oci_image *ret, struct err *err);
+/* ERR_OCI_PLATFORM when the image does not run as `platform` (NULL: any will do). */
+int oci_check_platform(const struct oci_image *image, const char *platform, struct err *err);
 /*
  * Copies `bytes` from `offset` on (0: to the end) into the empty file `out`; *ret (may be NULL) is
  * their digest, which has to be `expected` (may be NULL). `what` is shown as progress.

@@ -121,10 +121,14 @@ static int start_forms(struct pull *pull, struct flight *flight, int pipes[FORMS
 			continue;
 		if (flight->id == 0) {
 			uint64_t bytes;
-
 			/* a descriptor of its own: two readers have two offsets */
-			if (store_blob_open(pull->store, &layer->layer.blob, &ours, &bytes,
-					    pull->err) != 1 ||
+			int found = store_blob_open(pull->store, &layer->layer.blob, &ours, &bytes,
+						    pull->err);
+
+			if (found == 0)
+				return err_set(pull->err, ERR_STORE,
+					       "open a blob that was there a moment ago");
+			if (found < 0 ||
 			    start_unpacking(pull, layer, &forms[i], ours, false,
 							&flight->unpacking[i]) < 0)
 				return -1;
@@ -215,6 +219,8 @@ static int end_layer(struct pull *pull, struct flight *flight)
 		result = store_step_set(pull->store, &flight->layer->step_key, &layer, pull->err);
 	if (result == 0)
 		log_progress_end(flight->layer->summary);
+	for (size_t i = 0; i < FORMS; i++)
+		give_up(pull, &flight->unpacking[i]);
 	pull->fetched += flight->layer->layer.bytes;
 	mem_closep(&flight->blob);
 	*flight = (struct flight){ .blob = -1 };
@@ -279,12 +285,15 @@ static int take_registry(struct pull *pull)
 			       ? err_wrap(pull->err, "%s", flight->layer->summary)
 			       : -1;
 	if (flight == pull->flights + PULL_LAYERS_MAX)
-		return 0;
+		return taken == 0 ? 0 : err_set(pull->err, ERR_WORKER,
+						"an answer that nobody waits for");
 	if (taken == 0) {
 		flight->fetched = reply.done;
 		tell_progress(pull);
 		return 0;
 	}
+	if (!digest_equal(&reply.blob, &flight->layer->layer.blob))
+		return err_set(pull->err, ERR_WORKER, "another blob than was asked for");
 	flight->fetched = flight->layer->layer.bytes;
 	flight->id = 0;
 	if (store_partial_publish(pull->store, flight->blob, &flight->layer->layer.blob,
@@ -367,12 +376,6 @@ static void abandon(struct pull *pull)
 	}
 }
 
-/* Something that another host may do better. */
-static bool is_fetch_failure(const struct err *err)
-{
-	return err->code == ERR_FETCH || err->code == ERR_FETCH_DIGEST || err->code == ERR_AUTH;
-}
-
 int oci_pull(struct oci_source *source, const struct pull_layer *layers, size_t count,
 	     struct err *err)
 {
@@ -389,7 +392,7 @@ int oci_pull(struct oci_source *source, const struct pull_layer *layers, size_t 
 		if (result == 0)
 			break;
 		abandon(pull);
-		if (!is_fetch_failure(err) || !oci_source_next_host(source))
+		if (!oci_is_fetch_failure(err) || !oci_source_next_host(source))
 			break;
 		log_warn("mirror: %s; asking the next", err->msg);
 		err_done(err);

@@ -77,6 +77,9 @@ int oci_source_open(struct oci_source *source, struct err *err)
 
 	if (source->is_open)
 		return 0;
+	if (source->from->kind != SOURCE_OCI)
+		return err_set(err, ERR_OCI, "%s: a layer is missing, or has another size than the image "
+					     "says", source->from->path);
 	if (source->offline) {
 		_cleanup_free_ char *name = oci_source_name(source->from);
 
@@ -98,6 +101,11 @@ int oci_source_open(struct oci_source *source, struct err *err)
 	registry_access_done(&mirror);
 	source->is_open = result == 0;
 	return result;
+}
+
+bool oci_is_fetch_failure(const struct err *err)
+{
+	return err->code == ERR_FETCH || err->code == ERR_FETCH_DIGEST;
 }
 
 bool oci_source_next_host(struct oci_source *source)
@@ -168,8 +176,10 @@ static int get_config(struct oci_source *source, const struct oci_descriptor *co
 	int taken;
 
 	taken = store_blob_open(source->store, &config->digest, ret_fd, &bytes, err);
-	if (taken != 0)
+	if (taken < 0 || (taken == 1 && bytes == config->bytes))
 		return taken < 0 ? -1 : 0;
+	if (taken == 1)
+		close(TAKE_FD(*ret_fd)); /* damaged: as good as absent */
 	if (source->from->kind == SOURCE_LAYOUT)
 		return copy_from_layout(source, &config->digest, ret_fd, err);
 	if (config->bytes > OCI_CONFIG_MAX)
@@ -180,7 +190,11 @@ static int get_config(struct oci_source *source, const struct oci_descriptor *co
 		return -1;
 	while ((taken = worker_take(&source->registry.worker, &reply, err)) == 0)
 		;
-	if (taken < 0 || store_blob_publish(source->store, file, &config->digest, err) < 0)
+	if (taken < 0)
+		return -1;
+	if (reply.id != id || !digest_equal(&reply.blob, &config->digest))
+		return err_set(err, ERR_WORKER, "an answer that nobody waits for");
+	if (store_blob_publish(source->store, file, &config->digest, err) < 0)
 		return -1;
 	*ret_fd = TAKE_FD(file);
 	return 0;
@@ -194,6 +208,29 @@ static char *known_question(const struct digest *manifest)
 
 	digest_hex(manifest, hex);
 	return xasprintf("oci image of manifest %s", hex);
+}
+
+static char *config_question(const struct digest *manifest)
+{
+	char hex[DIGEST_HEX_SIZE];
+
+	digest_hex(manifest, hex);
+	return xasprintf("oci config of manifest %s", hex);
+}
+
+/* Is the config there, which an image keeps that is its base and nothing more? */
+static bool has_config(struct store *store, const struct digest *manifest,
+		       const struct oci_image *image)
+{
+	_cleanup_free_ char *question = config_question(manifest);
+	_cleanup_(err_done) struct err ignored = { 0 };
+	_cleanup_close_ int fd = -1;
+	struct digest pinned;
+	uint64_t bytes;
+
+	(void)store_pin_get(store, question, &pinned, &ignored); /* gc sees that it is used */
+	return store_blob_open(store, &image->config, &fd, &bytes, &ignored) == 1 &&
+	       bytes == image->config_bytes;
 }
 
 int oci_source_known(struct store *store, const struct digest *manifest, struct oci_image *ret,
@@ -212,10 +249,14 @@ int oci_source_known(struct store *store, const struct digest *manifest, struct 
 		return found;
 	if (fs_read_fd(fd, "an image's record", OCI_RECORD_MAX, &text, &size, err) < 0)
 		return -1;
-	if (oci_image_read(ret, text, size, err) == 0)
+	if (oci_image_read(ret, text, size, err) < 0) {
+		/* of another duet, or damaged: it is made again */
+		err_done(err);
+		return 0;
+	}
+	if (has_config(store, manifest, ret))
 		return 1;
-	/* of another duet, or damaged: it is made again */
-	err_done(err);
+	oci_image_done(ret);
 	return 0;
 }
 
@@ -223,7 +264,7 @@ int oci_source_known(struct store *store, const struct digest *manifest, struct 
 static int remember(struct store *store, const struct digest *id, const struct oci_image *image,
 		    struct err *err)
 {
-	_cleanup_free_ char *question = known_question(id);
+	_cleanup_free_ char *question = known_question(id), *config = config_question(id);
 	_cleanup_(str_done) struct str text = { 0 };
 	_cleanup_close_ int record = -1;
 	struct digest digest;
@@ -234,9 +275,10 @@ static int remember(struct store *store, const struct digest *id, const struct o
 		return -1;
 	if (fs_write_all(record, text.text, text.length) < 0)
 		return err_sys_as(err, ERR_STORE, errno, "write an image's record");
-	if (store_blob_publish(store, record, &digest, err) < 0)
+	if (store_blob_publish(store, record, &digest, err) < 0 ||
+	    store_pin_set(store, question, &digest, err) < 0)
 		return -1;
-	return store_pin_set(store, question, &digest, err);
+	return store_pin_set(store, config, &image->config, err);
 }
 
 /* Where a walk down the documents begins: a tag or digest, or what a layout's index names. */
@@ -267,6 +309,10 @@ static int walk_down(struct oci_source *source, const struct start *start, const
 				 err) < 0)
 			return -1;
 		known = oci_source_known(source->store, &digest, ret, err);
+		if (known == 1 && oci_check_platform(ret, platform, err) < 0) {
+			oci_image_done(ret);
+			return -1;
+		}
 		if (known != 0)
 			return known < 0 ? -1 : 0;
 		if (oci_pick(document, next.media_type, platform, &kind, &next, err) < 0)
@@ -305,7 +351,7 @@ static int find_in_registry(struct oci_source *source, const char *platform,
 		if (oci_source_open(source, err) == 0 &&
 		    walk_down(source, &start, platform, ret, ret_index, err) == 0)
 			return 0;
-		if (source->host + 1 >= source->hosts.count)
+		if (source->host + 1 >= source->hosts.count || !oci_is_fetch_failure(err))
 			return -1;
 		log_warn("mirror %s: %s; asking the next", source->hosts.items[source->host],
 			 err->msg);
@@ -355,11 +401,20 @@ static int find_in_archive(struct oci_source *source, const char *platform, stru
 {
 	struct oci_archive archive;
 
+	_cleanup_close_ int config = -1;
+	int result;
+
 	if (open_archive(source, platform, &archive, err) < 0)
 		return -1;
-	oci_image_copy(ret, &archive.image);
+	result = store_blob_new(source->store, &config, err);
+	if (result == 0)
+		result = oci_copy(archive.config, 0, 0, &archive.image.config, config, "copy", NULL, err);
+	if (result == 0)
+		result = store_blob_publish(source->store, config, &archive.image.config, err);
+	if (result == 0)
+		oci_image_copy(ret, &archive.image);
 	oci_archive_done(&archive);
-	return 0;
+	return result;
 }
 
 /* One blob of the archive, by its layer's number. */
@@ -388,9 +443,14 @@ static int import_from_archive(struct oci_source *source, const struct plan_laye
 	if (archive.image.layer_count != count)
 		result = err_set(err, ERR_OCI, "%s: another image than a moment ago",
 				 source->from->path);
-	for (size_t i = 0; result == 0 && i < count; i++)
-		if (missing[i] && digest_equal(&archive.image.layers[i].blob, &layers[i].blob))
-			result = import_place(source, &archive, i, err);
+	for (size_t i = 0; result == 0 && i < count; i++) {
+		if (!missing[i])
+			continue;
+		result = digest_equal(&archive.image.layers[i].blob, &layers[i].blob)
+				 ? import_place(source, &archive, i, err)
+				 : err_set(err, ERR_OCI, "%s: another image than a moment ago",
+					   source->from->path);
+	}
 	oci_archive_done(&archive);
 	return result;
 }
@@ -408,7 +468,7 @@ int oci_source_import(struct oci_source *source, const struct plan_layer *layers
 
 		if (found < 0)
 			return -1;
-		missing[i] = found == 0;
+		missing[i] = found == 0 || bytes != layers[i].bytes;
 		any |= missing[i];
 	}
 	if (!any || source->from->kind == SOURCE_OCI)

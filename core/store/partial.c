@@ -37,7 +37,10 @@ static int open_named(struct store *store, const char *path, int *ret_fd, struct
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
 			return 0;
 		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
-			if (st.st_nlink == 0)
+			struct stat named;
+
+			if (fstatat(store->dir, path, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+			    named.st_ino != st.st_ino || named.st_dev != st.st_dev)
 				continue; /* whoever had it was done with it */
 			if (st.st_nlink == 1) {
 				*ret_fd = TAKE_FD(fd);

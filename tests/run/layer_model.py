@@ -57,6 +57,15 @@ class Model:
             raise Refused()
         return (at + "/" + parts[-1]).strip("/")
 
+    def hide(self, name):
+        """A whiteout: where there is no folder to look in, there is nothing to hide."""
+        before = dict(self.nodes)
+        found = self.resolve(name)
+        if self.nodes != before:
+            self.nodes = before
+        else:
+            self.remove(found)
+
     def remove(self, name):
         for other in [n for n in self.nodes if n == name or n.startswith(name + "/")]:
             del self.nodes[other]
@@ -113,8 +122,7 @@ def write(path, entries):
 def apply(model, entries):
     for name, kind, _, _ in entries:
         if kind == "w":
-            # its parents are implied as those of every entry
-            model.remove(model.resolve(name))
+            model.hide(name)
     for name, kind, mode, content in entries:
         if kind != "w":
             model.add(name, kind, mode, content)
