@@ -39,6 +39,9 @@ int oci_source_find(struct oci_source *source, const char *platform,
 /* The image of a manifest (of a docker-archive: a config), if it was looked at before: 1, 0, -1. */
 int oci_source_known(struct store *store, const struct digest *manifest, struct oci_image *ret,
 		     struct err *err);
+/* Keeps what was made of an image, under its manifest's digest. */
+int oci_source_remember(struct store *store, const struct digest *id,
+			const struct oci_image *image, struct err *err);
 
 /*
  * Copies those of the image's blobs that the store lacks out of a layout or docker-archive. Of a

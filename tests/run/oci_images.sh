@@ -244,7 +244,7 @@ errors() {
 	# without such a file it makes one, with a password that nobody knows
 	registry_start "$STORED" "auth: {htpasswd: {realm: test, path: $W/htpasswd}}" || exit 1
 	registry_allow
-	refused 'private' 'refuses' "duet login $REGISTRY" "$REGISTRY/oci:v1"
+	refused 'private' 'wants a login' "duet login $REGISTRY" "$REGISTRY/oci:v1"
 }
 
 # ---- all of it --------------------------------------------------------------------------------------
