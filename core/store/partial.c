@@ -8,9 +8,13 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/store/internal.h"
+
+#define LOCK_TRIES 25
+#define LOCK_PAUSE_MS 20
 
 static void partial_path(const struct digest *digest, char path[STORE_PATH_SIZE])
 {
@@ -18,6 +22,22 @@ static void partial_path(const struct digest *digest, char path[STORE_PATH_SIZE]
 
 	digest_hex(digest, hex);
 	snprintf(path, STORE_PATH_SIZE, "partial/%s", hex);
+}
+
+/*
+ * The worker of a duet that was killed a moment ago still has the file open until it is dead too: that
+ * is worth a wait.
+ */
+static bool lock_soon(int fd)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000l };
+
+	for (unsigned int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
 }
 
 /*
@@ -34,7 +54,7 @@ static int open_named(struct store *store, const char *path, int *ret_fd, struct
 		/* read-only: it has been published */
 		if (fd < 0 && errno != EACCES && errno != EPERM && errno != ELOOP)
 			return store_fail(err, errno, "open %s", path);
-		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+		if (fd >= 0 && !lock_soon(fd))
 			return 0;
 		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
 			struct stat named;
