@@ -4,9 +4,9 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/str.h"
 
@@ -101,22 +101,14 @@ static bool on_terminal(void)
 	return known == 1;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 void log_progress(const char *what, uint64_t done, uint64_t total)
 {
 	static uint64_t drawn_ms;
 	_cleanup_free_ char *visible = NULL;
 
-	if (level == LOG_QUIET || !on_terminal() || now_ms() - drawn_ms < REDRAW_MS)
+	if (level == LOG_QUIET || !on_terminal() || clock_ms() - drawn_ms < REDRAW_MS)
 		return;
-	drawn_ms = now_ms();
+	drawn_ms = clock_ms();
 	visible = str_visible(what, 0);
 	if (total)
 		fprintf(stderr, "\r\033[K%s  %.1f of %.1f MB", visible, (double)done / 1e6,

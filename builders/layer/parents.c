@@ -11,15 +11,6 @@
 #include "builders/layer/output.h"
 #include "core/mem.h"
 
-static void xattrs_done(struct tar_entry *entry)
-{
-	for (size_t i = 0; i < entry->xattr_count; i++) {
-		free(entry->xattrs[i].name);
-		free(entry->xattrs[i].value);
-	}
-	entry->xattr_count = 0;
-}
-
 /* The attributes that a layer may set, of a folder below. */
 static int take_xattr(void *data, const char *name, const void *value, size_t size,
 		      struct err *err)
@@ -41,7 +32,7 @@ static int take_xattr(void *data, const char *name, const void *value, size_t si
 static int copy_folder(struct output *output, const char *base, const struct view_entry *below,
 		       struct err *err)
 {
-	_cleanup_(xattrs_done) struct tar_entry entry = { .type = TAR_FOLDER };
+	_cleanup_(tar_drop_xattrs) struct tar_entry entry = { .type = TAR_FOLDER };
 	const struct view_layer *layer = &output->layers[below->layer];
 	const struct view_node *node = &below->node;
 

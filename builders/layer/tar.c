@@ -112,15 +112,6 @@ int tar_keeps_xattr(const char *name)
 	       !strcmp(name, "system.posix_acl_default");
 }
 
-static void drop_xattrs(struct tar_entry *entry)
-{
-	for (size_t i = 0; i < entry->xattr_count; i++) {
-		free(entry->xattrs[i].name);
-		free(entry->xattrs[i].value);
-	}
-	entry->xattr_count = 0;
-}
-
 static int add_xattr(struct tar_entry *entry, const char *name, const void *value, size_t size,
 		     struct err *err)
 {
@@ -141,7 +132,7 @@ static int take_xattrs(struct tar_entry *entry, struct archive_entry *from, stru
 	const char *name;
 	const void *value;
 
-	drop_xattrs(entry);
+	tar_drop_xattrs(entry);
 	archive_entry_xattr_reset(from);
 	while (archive_entry_xattr_next(from, &name, &value, &size) == ARCHIVE_OK) {
 		total += size + strlen(name);
@@ -358,7 +349,7 @@ void tar_free(struct tar *tar)
 {
 	if (!tar)
 		return;
-	drop_xattrs(&tar->entry);
+	tar_drop_xattrs(&tar->entry);
 	archive_read_free(tar->archive);
 	freelocale(tar->locale);
 	err_done(&tar->source_err);

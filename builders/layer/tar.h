@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "core/err.h"
 
@@ -44,6 +45,16 @@ struct tar_entry {
 	struct tar_xattr xattrs[TAR_XATTRS_MAX];	/* owned by the tar, until the next entry */
 	size_t xattr_count;
 };
+
+/* Releases an entry's attributes; there are none then. */
+static inline void tar_drop_xattrs(struct tar_entry *entry)
+{
+	for (size_t i = 0; i < entry->xattr_count; i++) {
+		free(entry->xattrs[i].name);
+		free(entry->xattrs[i].value);
+	}
+	entry->xattr_count = 0;
+}
 
 /* Where plain bytes come from: 1 and a piece (valid until the next call), 0 at the end, -1. */
 struct tar_source {

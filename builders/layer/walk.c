@@ -72,15 +72,6 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void drop_xattrs(struct tar_entry *entry)
-{
-	for (size_t i = 0; i < entry->xattr_count; i++) {
-		free(entry->xattrs[i].name);
-		free(entry->xattrs[i].value);
-	}
-	entry->xattr_count = 0;
-}
-
 static int take_xattrs(struct walk *walk, int fd, struct tar_entry *entry)
 {
 	char names[LAYER_XATTRS_MAX], value[LAYER_XATTRS_MAX];
@@ -123,7 +114,7 @@ static void fill(struct tar_entry *entry, const char *path, const struct stat *s
 
 static int visit(struct walk *walk, struct tar_entry *entry, int fd, int content)
 {
-	_cleanup_(drop_xattrs) struct tar_entry full = *entry;
+	_cleanup_(tar_drop_xattrs) struct tar_entry full = *entry;
 
 	if (walk->args->keep && fd >= 0 && take_xattrs(walk, fd, &full) < 0)
 		return -1;

@@ -56,15 +56,6 @@ struct walk {
 	unsigned int depth;
 };
 
-static void drop_xattrs(struct tar_entry *entry)
-{
-	for (size_t i = 0; i < entry->xattr_count; i++) {
-		free(entry->xattrs[i].name);
-		free(entry->xattrs[i].value);
-	}
-	entry->xattr_count = 0;
-}
-
 static int take_xattr(void *data, const char *name, const void *value, size_t size,
 		      struct err *err)
 {
@@ -206,7 +197,7 @@ static int write_entry(struct walk *walk, const struct erofs_inode *inode, struc
 	result = first ? 0 : erofs_each_xattr(walk->erofs, inode, take_xattr, entry, err);
 	if (result == 0)
 		result = tarfile_entry(walk->file, entry, err);
-	drop_xattrs(entry);
+	tar_drop_xattrs(entry);
 	if (result == 0 && entry->type == TAR_FILE)
 		result = copy_content(walk, inode, err);
 	return result;

@@ -14,9 +14,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/proc.h"
@@ -74,14 +74,6 @@ static void exec_helper(const struct helper_run *run, pid_t parent)
 	_exit(126);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Takes what is there: 1 there may be more, 0 the end, -1 too much. */
 static int take_some(int fd, struct str *answer)
 {
@@ -100,12 +92,12 @@ static int take_some(int fd, struct str *answer)
 static int listen_to(const struct helper_run *run, int pidfd, int out, struct str *answer,
 		     struct err *err)
 {
-	const int64_t until = now_ms() + TIMEOUT_MS;
+	const int64_t until = clock_ms() + TIMEOUT_MS;
 	struct pollfd polled[] = { { .fd = pidfd, .events = POLLIN },
 				   { .fd = out, .events = POLLIN } };
 
 	do {
-		int64_t left = until - now_ms();
+		int64_t left = until - clock_ms();
 
 		if (left <= 0 || (poll(polled, 2, (int)left) < 0 && errno != EINTR))
 			return err_set(err, ERR_AUTH, "%s did not end within %d s", run->program,

@@ -18,7 +18,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "builders/kernel/take.h"
@@ -31,9 +30,9 @@
 #include "builders/worker/message.h"
 #include "builders/worker/registry/talk.h"
 #include "builders/worker/wire.h"
+#include "core/clock.h"
 #include "core/fs.h"
 #include "core/jail/caps.h"
-#include "core/fs.h"
 #include "core/jail/filter.h"
 #include "core/mem.h"
 #include "core/select.h"
@@ -72,11 +71,8 @@ static const struct operation {
 static void progress(void *data, uint64_t done, uint64_t total)
 {
 	struct work *work = data;
-	struct timespec now;
-	uint64_t now_ms;
+	uint64_t now_ms = (uint64_t)clock_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	if (now_ms - work->told_ms < PROGRESS_MS)
 		return;
 	work->told_ms = now_ms;

@@ -13,9 +13,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 
 #define PATH_READ 256	/* bytes of a path that are looked at */
@@ -140,18 +140,13 @@ static void answer(int listener, const struct notify_file *files, size_t count)
 int notify_serve(int listener, const struct notify_file *files, size_t count, int until,
 		 int timeout_ms, struct err *err)
 {
-	struct timespec now;
-	int64_t end;
+	int64_t end = clock_ms() + timeout_ms;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	end = now.tv_sec * 1000 + now.tv_nsec / 1000000 + timeout_ms;
 	for (;;) {
 		struct pollfd polls[] = { { .fd = listener, .events = POLLIN },
 					  { .fd = until, .events = POLLIN } };
-		int64_t left;
+		int64_t left = end - clock_ms();
 
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		left = end - (now.tv_sec * 1000 + now.tv_nsec / 1000000);
 		if (left <= 0)
 			return err_set(err, ERR_HOST, "wait for a program in its jail: it is silent");
 		if (poll(polls, ARRAY_SIZE(polls), (int)left) < 0 && errno != EINTR)

@@ -43,9 +43,7 @@ static void write_record(struct str *out, const char *key, const struct store_fa
 
 	record_begin(out, "failed", key);
 	record_bytes(out, "name", failed->name);
-	record_u64(out, "layers", failed->layer_count);
-	for (size_t i = 0; i < failed->layer_count; i++)
-		record_layer(out, &failed->layers[i]);
+	record_layers(out, failed->layers, failed->layer_count);
 	record_u64(out, "environment", process->environment.count);
 	for (size_t i = 0; i < process->environment.count; i++)
 		record_bytes(out, "variable", process->environment.items[i]);
@@ -68,17 +66,11 @@ static bool take_optional(struct record *record, const char *name, char **ret)
 
 static bool parse(struct record *record, struct store_failed *ret)
 {
-	uint64_t layers, words, network;
+	uint64_t words, network;
 
 	if (!record_take_bytes(record, "name", &ret->name) ||
-	    !record_take_u64(record, "layers", &layers) || layers > STORE_LAYERS_MAX)
-		return false;
-	ret->layers = xcalloc(layers, sizeof(*ret->layers));
-	ret->layer_count = layers;
-	for (size_t i = 0; i < layers; i++)
-		if (!record_take_layer(record, &ret->layers[i]))
-			return false;
-	if (!record_take_u64(record, "environment", &words) || words > WORDS_MAX)
+	    !record_take_layers(record, &ret->layers, &ret->layer_count) ||
+	    !record_take_u64(record, "environment", &words) || words > WORDS_MAX)
 		return false;
 	for (size_t i = 0; i < words; i++) {
 		char *text = NULL;

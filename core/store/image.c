@@ -26,20 +26,12 @@ static void image_file(const char *name, char ret[STORE_PATH_SIZE])
 
 static bool parse_image(struct record *record, struct store_image *ret)
 {
-	uint64_t layers;
-
-	if (!record_take_bytes(record, "name", &ret->name) ||
-	    !record_take_digest(record, "id", &ret->id) ||
-	    !record_take_digest(record, "plan_key", &ret->plan_key) ||
-	    !record_take_u64(record, "built_ns", &ret->built_ns) ||
-	    !record_take_u64(record, "layers", &layers) || layers > STORE_LAYERS_MAX)
-		return false;
-	ret->layers = xcalloc(layers, sizeof(*ret->layers));
-	ret->layer_count = layers;
-	for (size_t i = 0; i < layers; i++)
-		if (!record_take_layer(record, &ret->layers[i]))
-			return false;
-	return record_take_bytes(record, "spec_file", &ret->spec_file) &&
+	return record_take_bytes(record, "name", &ret->name) &&
+	       record_take_digest(record, "id", &ret->id) &&
+	       record_take_digest(record, "plan_key", &ret->plan_key) &&
+	       record_take_u64(record, "built_ns", &ret->built_ns) &&
+	       record_take_layers(record, &ret->layers, &ret->layer_count) &&
+	       record_take_bytes(record, "spec_file", &ret->spec_file) &&
 	       record_take_bytes(record, "config", &ret->config) && record_at_end(record);
 }
 
@@ -112,9 +104,7 @@ int store_image_set(struct store *store, const struct store_image *image, struct
 	record_digest(&text, "id", &image->id);
 	record_digest(&text, "plan_key", &image->plan_key);
 	record_u64(&text, "built_ns", image->built_ns);
-	record_u64(&text, "layers", image->layer_count);
-	for (size_t i = 0; i < image->layer_count; i++)
-		record_layer(&text, &image->layers[i]);
+	record_layers(&text, image->layers, image->layer_count);
 	record_bytes(&text, "spec_file", image->spec_file);
 	record_bytes(&text, "config", image->config);
 	record_end(&text);

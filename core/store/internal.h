@@ -88,6 +88,8 @@ void record_u64(struct str *out, const char *name, uint64_t value);
 /* "NAME LENGTH", then the bytes and a line feed. NULL is written as empty. */
 void record_bytes(struct str *out, const char *name, const char *text);
 void record_layer(struct str *out, const struct store_layer *layer);
+/* How many, and then each. */
+void record_layers(struct str *out, const struct store_layer *layers, size_t count);
 void record_end(struct str *out);
 
 /* A reader: each call takes the next line, which must be the named one; false when it is not. */
@@ -108,6 +110,8 @@ bool record_take_digest(struct record *record, const char *name, struct digest *
 bool record_take_u64(struct record *record, const char *name, uint64_t *ret);
 bool record_take_bytes(struct record *record, const char *name, char **ret);
 bool record_take_layer(struct record *record, struct store_layer *ret);
+/* *ret is owned, also when it gives false. */
+bool record_take_layers(struct record *record, struct store_layer **ret, size_t *ret_count);
 /* Nothing is left. */
 bool record_at_end(const struct record *record);
 void record_done(struct record *record);

@@ -59,6 +59,13 @@ void record_layer(struct str *out, const struct store_layer *layer)
 	record_u64(out, "tree_bytes", layer->tree_bytes);
 }
 
+void record_layers(struct str *out, const struct store_layer *layers, size_t count)
+{
+	record_u64(out, "layers", count);
+	for (size_t i = 0; i < count; i++)
+		record_layer(out, &layers[i]);
+}
+
 void record_end(struct str *out)
 {
 	struct digest digest;
@@ -210,6 +217,20 @@ bool record_take_layer(struct record *record, struct store_layer *ret)
 	    !record_take_u64(record, "tree_bytes", &layer.tree_bytes))
 		return false;
 	*ret = layer;
+	return true;
+}
+
+bool record_take_layers(struct record *record, struct store_layer **ret, size_t *ret_count)
+{
+	uint64_t count;
+
+	if (!record_take_u64(record, "layers", &count) || count > STORE_LAYERS_MAX)
+		return false;
+	*ret = xcalloc(count, sizeof(**ret));
+	*ret_count = count;
+	for (size_t i = 0; i < count; i++)
+		if (!record_take_layer(record, &(*ret)[i]))
+			return false;
 	return true;
 }
 

@@ -18,6 +18,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "runners/agent/internal.h"
 
@@ -125,7 +126,7 @@ static void wait_for_work(struct agent *agent, bool sent, struct pollfd polls[PO
 	for (size_t i = 0; i < AGENT_WATCHES_MAX; i++)
 		polls[POLL_WATCH + i] = (struct pollfd){ agent->watch_fds[i], POLLIN, 0 };
 	if (agent->deadline_ms) {
-		uint64_t now = agent_now_ms();
+		uint64_t now = (uint64_t)clock_ms();
 
 		timeout = agent->deadline_ms > now ? (int)(agent->deadline_ms - now) : 0;
 	}
@@ -162,7 +163,7 @@ static int step(struct agent *agent, const struct pollfd polls[POLL_COUNT], stru
 	}
 	if (polls[POLL_STDIN].revents)
 		read_stdin(agent);
-	if (agent->deadline_ms && agent_now_ms() >= agent->deadline_ms) {
+	if (agent->deadline_ms && (uint64_t)clock_ms() >= agent->deadline_ms) {
 		if (agent->phase < PHASE_RUNNING)
 			return err_set(err, ERR_AGENT, "%s", agent->phase == PHASE_HELLO
 						? "no hello from duet-init"
@@ -218,7 +219,7 @@ int agent_wait_hello(const struct agent_run *run, struct err *err)
 	agent->run = run;
 	agent->channel.fd = run->channel;
 	agent->signals = -1;
-	agent->deadline_ms = agent_now_ms() + run->hello_ms;
+	agent->deadline_ms = (uint64_t)clock_ms() + run->hello_ms;
 	watch(agent);
 	while (agent->phase != PHASE_DONE) {
 		wait_for_work(agent, true, polls);
@@ -226,7 +227,7 @@ int agent_wait_hello(const struct agent_run *run, struct err *err)
 		if (polls[POLL_CHANNEL].revents &&
 		    agent_channel_read(&agent->channel, agent_take_hello, agent, err) < 0)
 			return -1;
-		if (agent->channel.closed || agent_now_ms() >= agent->deadline_ms)
+		if (agent->channel.closed || (uint64_t)clock_ms() >= agent->deadline_ms)
 			return err_set(err, ERR_AGENT, agent->channel.closed ? "duet-init ended"
 									     : "no hello from duet-init");
 	}
@@ -251,7 +252,7 @@ int agent_run(const struct agent_run *run, const struct job *job, int *ret_code,
 	watch(agent);
 	agent->stdin_open = run->in >= 0;
 	agent->stdin_credit = PROTO_WINDOW;
-	agent->deadline_ms = agent_now_ms() + run->hello_ms;
+	agent->deadline_ms = (uint64_t)clock_ms() + run->hello_ms;
 	spout_init(&agent->spouts[PROTO_STDOUT], run->out);
 	spout_init(&agent->spouts[PROTO_STDERR], run->errors);
 	if (getrandom(agent->nonce, sizeof(agent->nonce), 0) != sizeof(agent->nonce))

@@ -3,7 +3,6 @@
 #define DUET_RUNNERS_AGENT_INTERNAL_H
 
 #include <termios.h>
-#include <time.h>
 
 #include "runners/agent.h"
 #include "runners/agent/channel.h"
@@ -29,14 +28,6 @@ struct agent {
 	bool has_terminal;
 	struct termios terminal;
 };
-
-static inline uint64_t agent_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* take.c: sends WELCOME, and once SETUP and START. -1 when the job does not fit a frame. */
 int agent_welcome(struct agent *agent, struct err *err);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "runners/agent/internal.h"
 
@@ -98,7 +99,7 @@ static int take_hello(struct agent *agent, const struct proto_head *head, const 
 			       hello.version, PROTO_VERSION);
 	/* the first one: as long again for the start; the others put nothing off */
 	if (agent->phase == PHASE_HELLO)
-		agent->deadline_ms = agent_now_ms() + agent->run->hello_ms;
+		agent->deadline_ms = (uint64_t)clock_ms() + agent->run->hello_ms;
 	return agent->run->eager ? 0 : agent_welcome(agent, err);
 }
 
@@ -189,7 +190,7 @@ int agent_take_frame(void *data, const struct proto_head *head, const uint8_t *p
 		agent->phase = PHASE_RUNNING;
 		agent->deadline_ms = 0;
 		if (agent->job->timeout_ms)
-			agent->deadline_ms = agent_now_ms() + agent->job->timeout_ms;
+			agent->deadline_ms = (uint64_t)clock_ms() + agent->job->timeout_ms;
 		return 0;
 	}
 	if (agent->phase == PHASE_DONE)

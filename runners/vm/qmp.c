@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/json.h"
 #include "core/mem.h"
 
@@ -45,14 +45,6 @@ static int send_line(struct qmp *qmp, const char *line, int fd, struct err *err)
 	return 0;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* The next line, owned; NULL with err: when none has come at `end_ms`, among others. */
 static char *take_line(struct qmp *qmp, int64_t end_ms, struct err *err)
 {
@@ -61,7 +53,7 @@ static char *take_line(struct qmp *qmp, int64_t end_ms, struct err *err)
 	for (;;) {
 		char *end = qmp->in.text ? memchr(qmp->in.text, '\n', qmp->in.length) : NULL;
 		struct pollfd polled = { .fd = qmp->fd, .events = POLLIN };
-		int64_t left = end_ms - now_ms();
+		int64_t left = end_ms - clock_ms();
 		ssize_t got;
 
 		if (left <= 0) {
@@ -94,7 +86,7 @@ static char *take_line(struct qmp *qmp, int64_t end_ms, struct err *err)
 
 int qmp_run(struct qmp *qmp, const char *command, int fd, char **ret_answer, struct err *err)
 {
-	int64_t end_ms = now_ms() + (qmp->timeout_ms ? qmp->timeout_ms : QMP_TIMEOUT_MS);
+	int64_t end_ms = clock_ms() + (qmp->timeout_ms ? qmp->timeout_ms : QMP_TIMEOUT_MS);
 
 	if (send_line(qmp, command, fd, err) < 0)
 		return -1;

@@ -11,6 +11,7 @@
 #include "builders/worker/fetch/http.h"
 #include "builders/worker/fetch/run.h"
 #include "builders/worker/fetch/status.h"
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/parse.h"
 
@@ -20,17 +21,9 @@
 static const char mend_server[] =
 	"try again later, or use another URL: the server is at fault";
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void run_tell_progress(struct run *run, bool always)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 
 	if (!run->fetch->progress || (!always && now - run->shown_ms < PROGRESS_MS))
 		return;

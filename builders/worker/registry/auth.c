@@ -3,24 +3,17 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "builders/worker/fetch/url.h"
 #include "builders/worker/registry/session.h"
+#include "core/base64.h"
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/str.h"
 
 #define RENEW_EARLY_MS 10000	/* before it runs out */
 #define SHOWN_MAX 200
 #define SCOPES_MAX 2048		/* bytes; they are part of a URL */
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static char *copy_unless_empty(const char *text)
 {
@@ -39,27 +32,13 @@ void auth_init(struct auth *auth, const struct worker_login *login)
 
 char *auth_basic(const char *user, const char *secret)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	_cleanup_free_ char *both = xasprintf("%s:%s", user, secret ? secret : "");
-	size_t size = strlen(both);
-	struct str out = { 0 };
+	_cleanup_free_ char *encoded = base64_encode(both, strlen(both));
+	char *value = xasprintf("Basic %s", encoded);
 
-	str_add(&out, "Basic ");
-	for (size_t at = 0; at < size; at += 3) {
-		size_t left = size - at;
-		uint32_t bits = (uint32_t)(unsigned char)both[at] << 16;
-		char four[4];
-
-		if (left > 1)
-			bits |= (uint32_t)(unsigned char)both[at + 1] << 8;
-		if (left > 2)
-			bits |= (unsigned char)both[at + 2];
-		for (size_t i = 0; i < 4; i++)
-			four[i] = i > left ? '=' : digits[bits >> (18 - 6 * i) & 63];
-		str_addn(&out, four, sizeof(four));
-	}
-	explicit_bzero(both, size);
-	return out.text;
+	explicit_bzero(both, strlen(both));
+	explicit_bzero(encoded, strlen(encoded));
+	return value;
 }
 
 static struct auth_token *find_token(struct auth *auth, const char *scope)
@@ -85,7 +64,7 @@ static const char *token_for(struct visit *visit, struct err *err)
 	uint64_t lifetime_s;
 	char *value;
 
-	if (token && now_ms() < token->renew_ms)
+	if (token && clock_ms() < token->renew_ms)
 		return token->value;
 	if (token_get(visit, &value, &lifetime_s, err) < 0)
 		return NULL;
@@ -97,7 +76,7 @@ static const char *token_for(struct visit *visit, struct err *err)
 	}
 	free(token->value);
 	token->value = value;
-	token->renew_ms = now_ms() + (int64_t)lifetime_s * 1000 - RENEW_EARLY_MS;
+	token->renew_ms = clock_ms() + (int64_t)lifetime_s * 1000 - RENEW_EARLY_MS;
 	return value;
 }
 

@@ -11,12 +11,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "builders/worker/registry/session.h"
 #include "builders/worker/registry/tee.h"
 #include "builders/worker/wire.h"
+#include "core/clock.h"
 #include "core/mem.h"
 
 #define PROGRESS_MS 100
@@ -56,11 +56,8 @@ static const struct turn_kind {
 static void tell_progress(void *data, uint64_t done, uint64_t total)
 {
 	struct turn *turn = data;
-	struct timespec now;
-	int64_t now_ms;
+	int64_t now_ms = clock_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	if (now_ms - turn->told_ms < PROGRESS_MS || pthread_mutex_trylock(&turn->talk->lock) != 0)
 		return;
 	turn->told_ms = now_ms;
