@@ -142,23 +142,16 @@ static int adopt(struct resolve *resolve, const struct source *source, const str
 	struct store *store = resolve->store;
 	struct lock_debian debian;
 	struct store_layer layer;
-	struct digest key, list;
-	uint64_t bytes;
-	int fd, found;
+	struct digest key;
+	int found;
 
 	plan_source_key(source, input, &key);
 	question = list_question(&key);
 	found = store_step_get(store, &key, &layer, err);
 	if (found == 1)
-		found = store_pin_get(store, question, &list, err);
-	if (found == 1)
-		found = store_blob_open(store, &list, &fd, &bytes, err);
+		found = store_text_get(store, question, LIST_BYTES_MAX, &text, NULL, err);
 	if (found != 1)
 		return found;
-	found = fs_read_fd(fd, "a list of packages", LIST_BYTES_MAX, &text, NULL, err);
-	close(fd);
-	if (found < 0)
-		return -1;
 	if (parse_list(text, &debian)) {
 		lock_debian_set(resolve->lock, name, &debian);
 		strv_done(&debian.packages);
@@ -227,18 +220,13 @@ static int take_list(struct build *build, const struct plan_step *step, int list
 {
 	_cleanup_free_ char *lines = NULL, *question = list_question(&step->own_key);
 	_cleanup_(str_done) struct str text = { 0 };
-	_cleanup_close_ int out = -1;
 	char hex[DIGEST_HEX_SIZE];
 
 	if (fs_read_fd(list, "the list of packages", LIST_BYTES_MAX, &lines, NULL, err) < 0)
 		return -1;
 	digest_hex(&release->in_release, hex);
 	str_addf(&text, "InRelease %s %lld\n%s", hex, (long long)release->date_s, lines);
-	if (store_blob_new(build->store, &out, err) < 0)
-		return -1;
-	if (fs_write_all(out, text.text, text.length) < 0)
-		return err_sys_as(err, ERR_STORE, errno, "write the list of packages");
-	if (keep(build->store, out, question, err) < 0)
+	if (store_text_set(build->store, question, text.text, text.length, err) < 0)
 		return -1;
 	return parse_list(text.text, ret) ? 0 : err_set(err, ERR_DEBIAN, "mmdebstrap gave a list of "
 							"packages that cannot be read");

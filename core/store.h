@@ -211,6 +211,15 @@ int store_failed_open(struct store *store, const char *name, struct store_failed
 int store_failed_fresh(struct store *store, int dir, const char *name, struct err *err);
 void store_failed_done(struct store_failed *failed);
 
+/*
+ * A text that is kept as a blob under a pin: what a question gave before. 1, 0, -1; *ret is owned, more
+ * than `max` bytes are -EFBIG.
+ */
+int store_text_get(struct store *store, const char *question, size_t max, char **ret,
+		   size_t *ret_size, struct err *err);
+int store_text_set(struct store *store, const char *question, const char *text, size_t size,
+		   struct err *err);
+
 /* 1 and the layer, 0 when there is no such step, -1. */
 int store_step_get(struct store *store, const struct digest *key, struct store_layer *ret,
 		   struct err *err);

@@ -1,36 +1,25 @@
 /*
- * Images that were found before: their records, blobs that are pinned under the manifest's digest, and
+ * Images that were found before: their records, texts that are pinned under the manifest's digest, and
  * their configs beside them.
  */
-#include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "builders/oci/source.h"
-#include "core/fs.h"
 #include "core/str.h"
 
-static char *known_question(const struct digest *manifest)
+static char *question_of(const char *what, const struct digest *manifest)
 {
 	char hex[DIGEST_HEX_SIZE];
 
 	digest_hex(manifest, hex);
-	return xasprintf("oci image of manifest %s", hex);
-}
-
-static char *config_question(const struct digest *manifest)
-{
-	char hex[DIGEST_HEX_SIZE];
-
-	digest_hex(manifest, hex);
-	return xasprintf("oci config of manifest %s", hex);
+	return xasprintf("oci %s of manifest %s", what, hex);
 }
 
 /* Is the config there, which an image keeps that is its base and nothing more? */
 static bool has_config(struct store *store, const struct digest *manifest,
 		       const struct oci_image *image)
 {
-	_cleanup_free_ char *question = config_question(manifest);
+	_cleanup_free_ char *question = question_of("config", manifest);
 	_cleanup_(err_done) struct err ignored = { 0 };
 	_cleanup_close_ int fd = -1;
 	struct digest pinned;
@@ -44,19 +33,12 @@ static bool has_config(struct store *store, const struct digest *manifest,
 int oci_source_known(struct store *store, const struct digest *manifest, struct oci_image *ret,
 		     struct err *err)
 {
-	_cleanup_free_ char *question = known_question(manifest), *text = NULL;
-	_cleanup_close_ int fd = -1;
-	struct digest record;
-	uint64_t bytes;
+	_cleanup_free_ char *question = question_of("image", manifest), *text = NULL;
 	size_t size;
-	int found = store_pin_get(store, question, &record, err);
+	int found = store_text_get(store, question, OCI_RECORD_MAX, &text, &size, err);
 
-	if (found == 1)
-		found = store_blob_open(store, &record, &fd, &bytes, err);
 	if (found != 1)
 		return found;
-	if (fs_read_fd(fd, "an image's record", OCI_RECORD_MAX, &text, &size, err) < 0)
-		return -1;
 	if (oci_image_read(ret, text, size, err) < 0) {
 		/* of another duet, or damaged: it is made again */
 		err_done(err);
@@ -69,21 +51,13 @@ int oci_source_known(struct store *store, const struct digest *manifest, struct 
 }
 
 int oci_source_remember(struct store *store, const struct digest *id, const struct oci_image *image,
-		    struct err *err)
+			struct err *err)
 {
-	_cleanup_free_ char *question = known_question(id), *config = config_question(id);
+	_cleanup_free_ char *question = question_of("image", id), *config = question_of("config", id);
 	_cleanup_(str_done) struct str text = { 0 };
-	_cleanup_close_ int record = -1;
-	struct digest digest;
 
 	oci_image_write(image, &text);
-	digest_of(text.text, text.length, &digest);
-	if (store_blob_new(store, &record, err) < 0)
-		return -1;
-	if (fs_write_all(record, text.text, text.length) < 0)
-		return err_sys_as(err, ERR_STORE, errno, "write an image's record");
-	if (store_blob_publish(store, record, &digest, err) < 0 ||
-	    store_pin_set(store, question, &digest, err) < 0)
+	if (store_text_set(store, question, text.text, text.length, err) < 0)
 		return -1;
 	return store_pin_set(store, config, &image->config, err);
 }

@@ -1,10 +1,11 @@
-/* Pins: which kernel a question gave. References: written when the kernel is durable. */
+/* Pins: which kernel or blob a question gave. References: written when that is durable. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/fs.h"
 #include "core/store/internal.h"
 
 static void pin_file(const char *question, char ret[DIGEST_HEX_SIZE])
@@ -62,4 +63,35 @@ int store_pin_set(struct store *store, const char *question, const struct digest
 	record_digest(&text, "kernel", kernel);
 	record_end(&text);
 	return store_file_put(store, dir, file, &text, STORE_PUT_REPLACE, err);
+}
+
+int store_text_get(struct store *store, const char *question, size_t max, char **ret,
+		   size_t *ret_size, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	struct digest digest;
+	uint64_t bytes;
+	int found = store_pin_get(store, question, &digest, err);
+
+	if (found == 1)
+		found = store_blob_open(store, &digest, &fd, &bytes, err);
+	if (found != 1)
+		return found;
+	return fs_read_fd(fd, question, max, ret, ret_size, err) < 0 ? -1 : 1;
+}
+
+int store_text_set(struct store *store, const char *question, const char *text, size_t size,
+		   struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	struct digest digest;
+
+	if (store_blob_new(store, &fd, err) < 0)
+		return -1;
+	if (fs_write_all(fd, text, size) < 0)
+		return store_fail(err, errno, "write %s", question);
+	digest_of(text, size, &digest);
+	if (store_blob_publish(store, fd, &digest, err) < 0)
+		return -1;
+	return store_pin_set(store, question, &digest, err);
 }
