@@ -392,10 +392,8 @@ int oci_pull(struct oci_source *source, const struct pull_layer *layers, size_t 
 		if (result == 0)
 			break;
 		abandon(pull);
-		if (!oci_is_fetch_failure(err) || !oci_source_next_host(source))
+		if (!oci_source_next_host(source, err))
 			break;
-		log_warn("mirror: %s; asking the next", err->msg);
-		err_done(err);
 		pull->fetched = 0;
 	}
 	free(pull->what);

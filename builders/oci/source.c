@@ -103,15 +103,14 @@ int oci_source_open(struct oci_source *source, struct err *err)
 	return result;
 }
 
-bool oci_is_fetch_failure(const struct err *err)
+bool oci_source_next_host(struct oci_source *source, struct err *err)
 {
-	return err->code == ERR_FETCH || err->code == ERR_FETCH_DIGEST;
-}
-
-bool oci_source_next_host(struct oci_source *source)
-{
-	if (source->host + 1 >= source->hosts.count)
+	/* what goes wrong here does not go better elsewhere */
+	if (source->host + 1 >= source->hosts.count ||
+	    (err->code != ERR_FETCH && err->code != ERR_FETCH_DIGEST))
 		return false;
+	log_warn("mirror %s: %s; asking the next", source->hosts.items[source->host], err->msg);
+	err_done(err);
 	if (source->is_open)
 		registry_close(&source->registry, true);
 	source->is_open = false;
@@ -119,13 +118,30 @@ bool oci_source_next_host(struct oci_source *source)
 	return true;
 }
 
+/* Bytes of a file of the host become a blob of the store, once their digest is right. */
+static int import_blob(struct store *store, int in, const struct oci_place *place,
+		       const struct digest *digest, const char *what, int *ret_fd, struct err *err)
+{
+	_cleanup_close_ int out = -1;
+
+	if (store_blob_new(store, &out, err) < 0 ||
+	    oci_copy(in, place->offset, place->bytes, digest, out, what, NULL, err) < 0 ||
+	    store_blob_publish(store, out, digest, err) < 0)
+		return -1;
+	if (ret_fd)
+		*ret_fd = TAKE_FD(out);
+	return 0;
+}
+
+static const struct oci_place all_of_it = { 0, 0 };
+
 /* A file of a layout's blobs into the store, compared with its digest. */
 static int copy_from_layout(struct oci_source *source, const struct digest *digest, int *ret_fd,
 			    struct err *err)
 {
 	_cleanup_close_ int layout = open(source->from->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char hex[DIGEST_HEX_SIZE], path[sizeof("blobs/sha256/") + DIGEST_HEX_SIZE];
-	_cleanup_close_ int in = -1, out = -1;
+	_cleanup_close_ int in = -1;
 
 	digest_hex(digest, hex);
 	snprintf(path, sizeof(path), "blobs/sha256/%s", hex);
@@ -134,12 +150,7 @@ static int copy_from_layout(struct oci_source *source, const struct digest *dige
 	in = fs_open_no_links(layout, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	if (in < 0)
 		return err_sys(err, errno, "open %s/%s", source->from->path, path);
-	if (store_blob_new(source->store, &out, err) < 0 ||
-	    oci_copy(in, 0, 0, digest, out, path, NULL, err) < 0 ||
-	    store_blob_publish(source->store, out, digest, err) < 0)
-		return -1;
-	*ret_fd = TAKE_FD(out);
-	return 0;
+	return import_blob(source->store, in, &all_of_it, digest, path, ret_fd, err);
 }
 
 /*
@@ -272,12 +283,8 @@ static int find_in_registry(struct oci_source *source, const char *platform,
 		if (oci_source_open(source, err) == 0 &&
 		    walk_down(source, &start, platform, ret, ret_index, err) == 0)
 			return 0;
-		if (source->host + 1 >= source->hosts.count || !oci_is_fetch_failure(err))
+		if (!oci_source_next_host(source, err))
 			return -1;
-		log_warn("mirror %s: %s; asking the next", source->hosts.items[source->host],
-			 err->msg);
-		err_done(err);
-		(void)oci_source_next_host(source);
 	}
 }
 
@@ -321,36 +328,16 @@ static int find_in_archive(struct oci_source *source, const char *platform, stru
 			   struct err *err)
 {
 	struct oci_archive archive;
-
-	_cleanup_close_ int config = -1;
 	int result;
 
 	if (open_archive(source, platform, &archive, err) < 0)
 		return -1;
-	result = store_blob_new(source->store, &config, err);
-	if (result == 0)
-		result = oci_copy(archive.config, 0, 0, &archive.image.config, config, "copy", NULL, err);
-	if (result == 0)
-		result = store_blob_publish(source->store, config, &archive.image.config, err);
+	result = import_blob(source->store, archive.config, &all_of_it, &archive.image.config,
+			     "copy", NULL, err);
 	if (result == 0)
 		oci_image_copy(ret, &archive.image);
 	oci_archive_done(&archive);
 	return result;
-}
-
-/* One blob of the archive, by its layer's number. */
-static int import_place(struct oci_source *source, const struct oci_archive *archive, size_t number,
-			struct err *err)
-{
-	const struct oci_place *place = &archive->image.places[number];
-	const struct oci_layer *layer = &archive->image.layers[number];
-	_cleanup_close_ int out = -1;
-
-	if (store_blob_new(source->store, &out, err) < 0 ||
-	    oci_copy(archive->file, place->offset, place->bytes, &layer->blob, out, "copy a layer",
-		     NULL, err) < 0)
-		return -1;
-	return store_blob_publish(source->store, out, &layer->blob, err);
 }
 
 static int import_from_archive(struct oci_source *source, const struct plan_layer *layers,
@@ -361,16 +348,16 @@ static int import_from_archive(struct oci_source *source, const struct plan_laye
 
 	if (open_archive(source, NULL, &archive, err) < 0)
 		return -1;
-	if (archive.image.layer_count != count)
-		result = err_set(err, ERR_OCI, "%s: another image than a moment ago",
-				 source->from->path);
 	for (size_t i = 0; result == 0 && i < count; i++) {
 		if (!missing[i])
 			continue;
-		result = digest_equal(&archive.image.layers[i].blob, &layers[i].blob)
-				 ? import_place(source, &archive, i, err)
-				 : err_set(err, ERR_OCI, "%s: another image than a moment ago",
-					   source->from->path);
+		if (i >= archive.image.layer_count ||
+		    !digest_equal(&archive.image.layers[i].blob, &layers[i].blob))
+			result = err_set(err, ERR_OCI, "%s: another image than a moment ago",
+					 source->from->path);
+		else
+			result = import_blob(source->store, archive.file, &archive.image.places[i],
+					     &layers[i].blob, "copy a layer", NULL, err);
 	}
 	oci_archive_done(&archive);
 	return result;

@@ -52,9 +52,10 @@ int oci_source_import(struct oci_source *source, const struct plan_layer *layers
 
 /* Opens the conversation with the registry; the host that answered is used from then on. */
 int oci_source_open(struct oci_source *source, struct err *err);
-/* Is this something that another host may do better? */
-bool oci_is_fetch_failure(const struct err *err);
-/* The next host, when the one that was asked failed: true when there is one. */
-bool oci_source_next_host(struct oci_source *source);
+/*
+ * After a failure in `err`: when another host may do better and there is one, that is told, `err` is
+ * emptied, and the next question goes there.
+ */
+bool oci_source_next_host(struct oci_source *source, struct err *err);
 
 #endif
