@@ -161,6 +161,9 @@ void session_done(struct session *session);
  * store_image_get.
  */
 int image_find(struct store *store, const char *name, struct store_image *ret, struct err *err);
+/* The same for `command`, which cannot do without: ERR_USAGE when there is none. */
+int image_get(struct store *store, const char *command, const char *name,
+	      struct store_image *ret, struct err *err);
 /* A spec that says no more than what the image begins with; `platform` may be NULL. */
 int image_spec(const char *what, const char *from, const char *platform, struct spec *ret,
 	       struct err *err);

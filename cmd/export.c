@@ -44,16 +44,11 @@ static char *reference_of(const char *name)
 static int export_named(struct store *store, const char *name, enum export_format format,
 			const char *file, struct err *err)
 {
-	_cleanup_free_ char *shown = str_escape(name, 128), *reference = reference_of(name);
+	_cleanup_free_ char *reference = reference_of(name);
 	_cleanup_(store_image_done) struct store_image image = { 0 };
-	int found = store_image_get(store, name, &image, err);
 
-	if (found < 0)
+	if (image_get(store, "export", name, &image, err) < 0)
 		return -1;
-	if (found == 0) {
-		err_set(err, ERR_USAGE, "export: there is no image `%s` in the store", shown);
-		return err_mend(err, "`duet build` makes it, `duet images` lists what there is");
-	}
 	return export_image(store, &image, format, file, reference, err);
 }
 

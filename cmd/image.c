@@ -22,6 +22,18 @@ int image_find(struct store *store, const char *name, struct store_image *ret, s
 	return found;
 }
 
+int image_get(struct store *store, const char *command, const char *name,
+	      struct store_image *ret, struct err *err)
+{
+	_cleanup_free_ char *shown = str_escape(name, 128);
+	int found = image_find(store, name, ret, err);
+
+	if (found != 0)
+		return found < 0 ? -1 : 0;
+	err_set(err, ERR_USAGE, "%s: there is no image `%s` in the store", command, shown);
+	return err_mend(err, "`duet build` and `duet pull` make one, `duet images` lists them");
+}
+
 int image_spec(const char *what, const char *from, const char *platform, struct spec *ret,
 	       struct err *err)
 {

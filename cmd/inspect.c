@@ -66,17 +66,6 @@ static void inspected_done(struct inspected *inspected)
 	*inspected = (struct inspected){ 0 };
 }
 
-static int find(struct store *store, const char *name, struct store_image *ret, struct err *err)
-{
-	_cleanup_free_ char *shown = str_escape(name, 128);
-	int found = image_find(store, name, ret, err);
-
-	if (found != 0)
-		return found < 0 ? -1 : 0;
-	err_set(err, ERR_USAGE, "inspect: there is no image `%s` in the store", shown);
-	return err_mend(err, "`duet build` and `duet pull` make one, `duet images` lists them");
-}
-
 static const char *const form_names[INSPECT_FORMS] = { "blob", "tree", "erofs" };
 
 /* ---- for people ------------------------------------------------------------------------------ */
@@ -264,7 +253,7 @@ static int print_json(const struct inspected *inspected, struct err *err)
 static int inspect(const struct cli *cli, struct store *store, const char *name, struct err *err)
 {
 	struct inspected inspected = { 0 };
-	int result = find(store, name, &inspected.image, err);
+	int result = image_get(store, "inspect", name, &inspected.image, err);
 
 	if (result == 0)
 		result = stored_read(&inspected.image, &inspected.said, err);

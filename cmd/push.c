@@ -30,14 +30,9 @@ static int push(struct session *session, const char *name, const struct ref *ref
 	_cleanup_free_ char *shown = str_escape(name, 128), *target = ref_text(ref);
 	_cleanup_(store_image_done) struct store_image image = { 0 };
 	struct ref known[SPEC_IMAGES_MAX + 1];	/* borrowed from the spec */
-	int found = store_image_get(&session->store, name, &image, err);
 
-	if (found < 0)
+	if (image_get(&session->store, "push", name, &image, err) < 0)
 		return -1;
-	if (found == 0) {
-		err_set(err, ERR_USAGE, "push: there is no image `%s` in the store", shown);
-		return err_mend(err, "`duet build` makes it, `duet images` lists what there is");
-	}
 	if (oci_push(&session->store, &image, ref, known, known_of(session, known), ret, err) < 0)
 		return err_wrap(err, "push %s to %s", shown, target);
 	return 0;

@@ -51,11 +51,12 @@ int export_image(struct store *store, const struct store_image *image, enum expo
 		 const char *file, const char *reference, struct err *err);
 
 /*
- * The layers of an image as a manifest names them, from blobs of the store; with `plain` zstd ones
- * inflated, into files[i] (owned by the caller; -1: the store has it). Both hold layer_count.
+ * The layers of an image as a manifest names them, from blobs of the store. With `files` zstd ones are
+ * inflated, into files[i] (owned by the caller; -1: the store has it); NULL: they stay. Both hold
+ * layer_count.
  */
-int export_layers(struct store *store, const struct store_image *image, bool plain,
-		  struct oci_layer *layers, int *files, struct err *err);
+int export_layers(struct store *store, const struct store_image *image, struct oci_layer *layers,
+		  int *files, struct err *err);
 /*
  * A layer of an image on top of `stack`, in the forms that this wants, made from its blob where the
  * store does not have them.

@@ -38,9 +38,9 @@ static int open_blob(struct store *store, const struct store_layer *layer, const
 	return err_mend(err, "%s", layer->has_blob ? "build the image again" : without);
 }
 
-/* The layer as it is; with `plain` zstd gives way to the plain tar, in *ret_file. */
-static int take_layer(struct store *store, const struct store_layer *layer, bool plain,
-		      struct oci_layer *ret, int *ret_file, struct err *err)
+/* The layer as it is; with `ret_file` zstd gives way to the plain tar, in *ret_file. */
+static int take_layer(struct store *store, const struct store_layer *layer, struct oci_layer *ret,
+		      int *ret_file, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
 	struct digest diff_id;
@@ -49,7 +49,7 @@ static int take_layer(struct store *store, const struct store_layer *layer, bool
 		return -1;
 	*ret = (struct oci_layer){ .blob = layer->blob, .bytes = layer->blob_bytes,
 				   .compression = oci_compression_of(fd), .diff_id = layer->diff_id };
-	if (!plain || ret->compression != OCI_ZSTD)
+	if (!ret_file || ret->compression != OCI_ZSTD)
 		return 0;
 	if (store_blob_new(store, ret_file, err) < 0 ||
 	    oci_inflate(fd, &layer->blob, *ret_file, "inflate a layer", &diff_id, &ret->bytes,
@@ -62,13 +62,14 @@ static int take_layer(struct store *store, const struct store_layer *layer, bool
 	return 0;
 }
 
-int export_layers(struct store *store, const struct store_image *image, bool plain,
-		  struct oci_layer *layers, int *files, struct err *err)
+int export_layers(struct store *store, const struct store_image *image, struct oci_layer *layers,
+		  int *files, struct err *err)
 {
-	for (size_t i = 0; i < image->layer_count; i++)
+	for (size_t i = 0; files && i < image->layer_count; i++)
 		files[i] = -1;
 	for (size_t i = 0; i < image->layer_count; i++)
-		if (take_layer(store, &image->layers[i], plain, &layers[i], &files[i], err) < 0)
+		if (take_layer(store, &image->layers[i], &layers[i], files ? &files[i] : NULL,
+			       err) < 0)
 			return -1;
 	return 0;
 }
@@ -77,15 +78,15 @@ static int export_blobs(struct store *store, const struct store_image *image,
 			struct oci_export *args, struct err *err)
 {
 	_cleanup_free_ struct oci_layer *layers = xcalloc(image->layer_count + 1, sizeof(*layers));
-	_cleanup_free_ int *files = xcalloc(image->layer_count + 1, sizeof(*files));
-	bool plain = args->format == EXPORT_DOCKER_ARCHIVE;
-	int result = export_layers(store, image, plain, layers, files, err);
+	_cleanup_free_ int *inflated = xcalloc(image->layer_count + 1, sizeof(*inflated));
+	int *files = args->format == EXPORT_DOCKER_ARCHIVE ? inflated : NULL;
+	int result = export_layers(store, image, layers, files, err);
 
 	args->layers = layers;
 	args->layer_count = image->layer_count;
 	args->files = files;
 	result = result < 0 ? err_wrap(err, "export") : export_oci(store, args, err);
-	for (size_t i = 0; i < image->layer_count; i++)
+	for (size_t i = 0; files && i < image->layer_count; i++)
 		mem_closep(&files[i]);
 	return result;
 }

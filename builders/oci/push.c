@@ -20,7 +20,6 @@ struct push {
 	const struct ref *ref;
 	struct registry registry;
 	struct oci_layer *layers;	/* owned */
-	int *files;			/* owned; all -1: the store has every blob */
 	struct strv repositories;	/* of the same registry, that may have a layer */
 };
 
@@ -152,8 +151,7 @@ int oci_push(struct store *store, const struct store_image *image, const struct 
 	int result;
 
 	push.layers = xcalloc(image->layer_count + 1, sizeof(*push.layers));
-	push.files = xcalloc(image->layer_count + 1, sizeof(*push.files));
-	result = export_layers(store, image, false, push.layers, push.files, err);
+	result = export_layers(store, image, push.layers, NULL, err);
 	if (result == 0)
 		result = find_repositories(&push, known, known_count, err);
 	if (result == 0)
@@ -164,6 +162,5 @@ int oci_push(struct store *store, const struct store_image *image, const struct 
 	}
 	strv_done(&push.repositories);
 	free(push.layers);
-	free(push.files);
 	return result;
 }

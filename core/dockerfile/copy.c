@@ -88,15 +88,6 @@ static char *source_path(const char *source, bool of_image)
 	return !*source || !strcmp(source, ".") ? xstrdup(".") : xasprintf("./%s", source);
 }
 
-static void put_key(struct str *out, const char *key, const char *value)
-{
-	if (!value)
-		return;
-	str_addf(out, "%s: ", key);
-	df_put(out, value, false);
-	str_add(out, "\n");
-}
-
 static void put_copy(struct df_convert *c, const struct strv *sources, const char *to,
 		     const struct copy *copy)
 {
@@ -112,10 +103,10 @@ static void put_copy(struct df_convert *c, const struct strv *sources, const cha
 	else
 		df_put_list(&step->text, sources, true);
 	str_add(&step->text, "\n");
-	put_key(&step->text, "from", copy->image);
-	put_key(&step->text, "to", to);
-	put_key(&step->text, "owner", copy->owner);
-	put_key(&step->text, "mode", copy->mode);
+	df_put_key(&step->text, "from", copy->image);
+	df_put_key(&step->text, "to", to);
+	df_put_key(&step->text, "owner", copy->owner);
+	df_put_key(&step->text, "mode", copy->mode);
 }
 
 static void put_archive(struct df_convert *c, const char *source, const char *to,
@@ -133,7 +124,7 @@ static void put_archive(struct df_convert *c, const char *source, const char *to
 	str_add(&step->text, "archive: ");
 	df_put(&step->text, source, true);
 	str_add(&step->text, "\n");
-	put_key(&step->text, "to", to);
+	df_put_key(&step->text, "to", to);
 }
 
 /* The words of the instruction: sources and, last, the target. False: named. */

@@ -91,6 +91,8 @@ void df_stage_done(struct df_stage *stage);
 void df_put(struct str *out, const char *text, bool expands);
 /* "[a, b]" */
 void df_put_list(struct str *out, const struct strv *list, bool expands);
+/* "key: value" with the line's end; nothing for NULL. */
+void df_put_key(struct str *out, const char *key, const char *value);
 /* "key: |" with the lines below, by `indent` blanks; else as df_put. With the line's end. */
 void df_put_text(struct str *out, const char *key, const char *text, unsigned int indent);
 

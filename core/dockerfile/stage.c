@@ -66,15 +66,6 @@ static void put_indented(struct str *out, const char *text, size_t indent)
 	}
 }
 
-static void put_key(struct str *out, const char *key, const char *value)
-{
-	if (!value)
-		return;
-	str_addf(out, "%s: ", key);
-	df_put(out, value, false);
-	str_add(out, "\n");
-}
-
 static bool is_other(const char *value, const char *than)
 {
 	return value && (!than || strcmp(value, than));
@@ -93,9 +84,9 @@ static void write_step(const struct df_stage *stage, const struct df_step *step,
 	if (step->kind == DF_STEP_RUN) {
 		put_pairs(&text, "environment", &step->environment, &stage->environment, true);
 		if (is_other(step->workdir, stage->workdir))
-			put_key(&text, "workdir", step->workdir);
+			df_put_key(&text, "workdir", step->workdir);
 		if (step->user && strcmp(step->user, "root") && strcmp(step->user, "0"))
-			put_key(&text, "user", step->user);
+			df_put_key(&text, "user", step->user);
 	}
 	str_addf(out, "%*s- ", (int)indent, "");
 	put_indented(out, text.text, indent + 2);
@@ -122,9 +113,9 @@ static void write_config(const struct df_stage *stage, size_t indent, struct str
 
 	put_pairs(&text, "environment", &stage->environment, &stage->inherited, true);
 	if (is_other(stage->user, stage->inherited_user))
-		put_key(&text, "user", stage->user);
+		df_put_key(&text, "user", stage->user);
 	if (is_other(stage->workdir, stage->inherited_workdir))
-		put_key(&text, "workdir", stage->workdir);
+		df_put_key(&text, "workdir", stage->workdir);
 	if (stage->entrypoint)
 		str_add(&text, stage->entrypoint);
 	if (stage->command)
@@ -137,7 +128,7 @@ static void write_config(const struct df_stage *stage, size_t indent, struct str
 		df_put_list(&text, lists[i].list, false);
 		str_add(&text, "\n");
 	}
-	put_key(&text, "stop_signal", stage->stop_signal);
+	df_put_key(&text, "stop_signal", stage->stop_signal);
 	if (!text.text)
 		return;
 	str_addf(out, "%*sconfig:\n%*s", (int)indent, "", (int)indent + 2, "");

@@ -53,6 +53,15 @@ void df_put(struct str *out, const char *text, bool expands)
 		put_quoted(out, doubled.text);
 }
 
+void df_put_key(struct str *out, const char *key, const char *value)
+{
+	if (!value)
+		return;
+	str_addf(out, "%s: ", key);
+	df_put(out, value, false);
+	str_add(out, "\n");
+}
+
 void df_put_list(struct str *out, const struct strv *list, bool expands)
 {
 	str_add(out, "[");
