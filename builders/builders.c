@@ -29,6 +29,12 @@ struct making {
 	char *rules;		/* owned; of run steps */
 };
 
+static void making_done(struct making *making)
+{
+	explain_done(&making->explain);
+	free(making->rules);
+}
+
 /* The blob of a layer that was made before, in another form: 1, 0 when the store lacks it, -1. */
 static int open_kept(struct store *store, const struct store_layer *layer, struct build_blob *ret,
 		     struct err *err)
@@ -86,16 +92,30 @@ static int build_step(struct making *making, const struct plan_step *step, const
 	return 0;
 }
 
-/* Under which key the store has a step's layer. */
-static void layer_key(const struct making *making, const struct plan_step *step, struct digest *ret)
+static bool is_run(const struct plan_step *step)
+{
+	return step->step && step->step->kind == STEP_RUN;
+}
+
+/* What a step is made from, on the layers so far. */
+static struct plan_run inputs_of(const struct making *making, const struct plan_step *step)
 {
 	const struct stack *stack = making->stack;
 
-	if (step->step && step->step->kind == STEP_RUN)
-		plan_run_key(step, stack->count ? &stack->chains[stack->count - 1] : NULL,
-			     builder_run_time(making->build, step, stack), ret);
+	return (struct plan_run){
+		.step = step, .stages = making->build->plans->stages, .rules = making->rules,
+		.chain = stack->count ? &stack->chains[stack->count - 1] : NULL,
+		.time_s = is_run(step) ? builder_run_time(making->build, step, stack) : 0,
+	};
+}
+
+/* Under which key the store has a step's layer. */
+static void layer_key(const struct plan_run *inputs, struct digest *ret)
+{
+	if (is_run(inputs->step))
+		plan_run_key(inputs, ret);
 	else
-		*ret = step->own_key;
+		*ret = inputs->step->own_key;
 }
 
 /* --explain-cache: what becomes of a step, and why. */
@@ -110,18 +130,11 @@ static void tell_why(const struct making *making, size_t number, bool known, boo
 		log_note("%s: made, because %s", step->summary, why);
 }
 
-/* The chain-id of the layers so far; NULL: there are none. */
-static const struct digest *chain_below(const struct making *making)
-{
-	const struct stack *stack = making->stack;
-
-	return stack->count ? &stack->chains[stack->count - 1] : NULL;
-}
-
 static int find_or_build(struct making *making, size_t number, struct err *err)
 {
 	const struct plan_step *step = &making->plan->steps[number];
 	const struct place *place = step->step ? &step->step->place : &step->source->place;
+	const struct plan_run inputs = inputs_of(making, step);
 	_cleanup_(stack_forms_done) struct stack_forms forms = { -1, -1, { -1, -1 } };
 	struct store *store = making->build->store;
 	struct store_layer layer;
@@ -129,13 +142,12 @@ static int find_or_build(struct making *making, size_t number, struct err *err)
 	bool known;
 	int found;
 
-	layer_key(making, step, &key);
-	explain_add(&making->explain, number, step, making->build->plans->stages, making->rules,
-		    chain_below(making));
+	layer_key(&inputs, &key);
+	explain_add(&making->explain, number, &inputs);
 	found = store_step_get(store, &key, &layer, err);
 	/* what is copied out of another image comes out of its run steps */
-	if (found == 1 && making->build->no_cache && step->step &&
-	    (step->step->kind == STEP_RUN || step->step->from_image))
+	if (found == 1 && making->build->no_cache &&
+	    (is_run(step) || (step->step && step->step->from_image)))
 		found = 0;
 	if (making->build->refresh && builder_of(step->source, step->step) == &debian_builder)
 		found = 0;
@@ -263,7 +275,9 @@ static int build_image(struct build *build, const struct plan *plan, char *name,
 		       unsigned int forms, struct rootfs *ret, struct err *err)
 {
 	_cleanup_free_ struct stack *stack = xcalloc(1, sizeof(*stack));
-	struct making making = { build, plan, name, stack, { .before = { 0 } }, NULL };
+	_cleanup_(making_done) struct making making = {
+		.build = build, .plan = plan, .name = name, .stack = stack
+	};
 	int result;
 
 	rootfs_init(ret);
@@ -273,11 +287,10 @@ static int build_image(struct build *build, const struct plan *plan, char *name,
 	result = open_built(&making, &ret->image_id, err);
 	if (result == 0) {
 		stack_done(stack);
-		explain_init(&making.explain, build->store, name);
+		if (build->explain_cache)
+			explain_read(&making.explain, build->store, name);
 		making.rules = builder_run_rules(build->store);
 		result = build_all(&making, &ret->image_id, err);
-		explain_done(&making.explain);
-		free(making.rules);
 	}
 	if (result >= 0)
 		result = stack_finish(stack, ret, err);
@@ -361,7 +374,7 @@ static int lock_step(struct build *build, const struct plan *plan, size_t number
 	const struct plan_step *step = &plan->steps[number];
 	const struct builder *builder = builder_of(step->source, step->step);
 	_cleanup_free_ struct stack *stack = NULL;
-	struct making making = { build, plan, NULL, NULL };
+	_cleanup_(making_done) struct making making = { .build = build, .plan = plan };
 	int result;
 
 	if (step->layer || !builder->is_locked ||

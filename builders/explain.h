@@ -14,10 +14,9 @@ struct explain {
 };
 
 /* Reads what the last build of `image` was made from; what cannot be read counts as none. */
-void explain_init(struct explain *explain, struct store *store, const char *image);
-/* Adds a step's inputs. `chain`: of the layers below; NULL: none. */
-void explain_add(struct explain *explain, size_t number, const struct plan_step *step,
-		 const struct plan *stages, const char *rules, const struct digest *chain);
+void explain_read(struct explain *explain, struct store *store, const char *image);
+/* Adds the inputs of run->step, which need be no run step. */
+void explain_add(struct explain *explain, size_t number, const struct plan_run *run);
 /* "the environment and the layers below differ", "nothing differs", or that it is new. Owned. */
 char *explain_step(const struct explain *explain, size_t number);
 /* Keeps what this build was made from. */

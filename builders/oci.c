@@ -28,7 +28,6 @@ static void fill_base(const struct oci_image *image, char *name, struct plan_bas
 			.diff_id = image->layers[i].diff_id,
 			.blob = image->layers[i].blob,
 			.bytes = image->layers[i].bytes,
-			.plain = image->layers[i].compression == OCI_PLAIN,
 		};
 	process_copy(&ret->process, &image->process);
 }

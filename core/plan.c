@@ -1,193 +1,14 @@
-/*
- * Plans: see plan.h. Every key is a SHA-256 over fields that carry their length, the first of them
- * PLAN_FORMAT and the second what the key is of, so that no two kinds of key can be equal.
- *
- *	own key    of a step: its builder, its input's digest, what the spec says about its result
- *	run key    of a run step's layer: its own key, the chain-id of the layers below, their date
- *	key        of a step: the key of the step below (empty for the first) and its own key
- *	image key  the last step's key and the config
- *
- * Not part of any key: names of local files and of the spec, the spec's name and place, URLs,
- * references, values of secrets and of environment variables outside. What they lead to is there by
- * its digest; of a secret its name is.
- */
+/* Plans: see plan.h. From a spec and what was looked up to steps; their keys are in plan_keys.c. */
 #include "core/plan.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/path.h"
+#include "core/plan_keys.h"
 #include "core/str.h"
 
 #define SUMMARY_TEXT_MAX 60	/* bytes of a name in a summary */
-
-static void begin_key(struct sha256 *hash, const char *of)
-{
-	sha256_init(hash);
-	sha256_add_text(hash, PLAN_FORMAT);
-	sha256_add_text(hash, of);
-}
-
-static void add_digest(struct sha256 *hash, const struct digest *digest)
-{
-	sha256_add_field(hash, digest->bytes, sizeof(digest->bytes));
-}
-
-static void add_number(struct sha256 *hash, uint64_t number)
-{
-	_cleanup_free_ char *text = xasprintf("%" PRIu64, number);
-
-	sha256_add_text(hash, text);
-}
-
-static void add_texts(struct sha256 *hash, const struct strv *texts)
-{
-	add_number(hash, texts->count);
-	for (size_t i = 0; i < texts->count; i++)
-		sha256_add_text(hash, texts->items[i]);
-}
-
-void plan_source_key(const struct source *source, const struct digest *input, struct digest *ret)
-{
-	static const char *const of[] = {
-		[SOURCE_SCRATCH] = "from scratch",	[SOURCE_ARCHIVE] = "from archive",
-		[SOURCE_DIRECTORY] = "from directory",	[SOURCE_DEBIAN] = "from debian",
-	};
-	struct sha256 hash;
-
-	begin_key(&hash, of[source->kind]);
-	add_digest(&hash, input);
-	if (source->kind == SOURCE_DEBIAN) {
-		sha256_add_text(&hash, source->suite);
-		sha256_add_text(&hash, source->variant);
-		sha256_add_text(&hash, source->mirror);
-		add_texts(&hash, &source->packages);
-	}
-	sha256_end(&hash, ret);
-}
-
-/* A layer is what its diff-id says, whichever image and blob it comes with. */
-static void own_key_of_layer(const struct plan_layer *layer, struct digest *ret)
-{
-	struct sha256 hash;
-
-	begin_key(&hash, "from layer");
-	add_digest(&hash, &layer->diff_id);
-	sha256_end(&hash, ret);
-}
-
-static void add_archive(struct sha256 *hash, const struct step *step)
-{
-	sha256_add_text(hash, step->to);
-	add_number(hash, step->strip);
-}
-
-/* Names are part of the input's digest where they matter. */
-static void add_copy(struct sha256 *hash, const struct step *step)
-{
-	sha256_add_text(hash, step->to);
-	add_number(hash, step->from_image);
-	if (step->from_image) {
-		add_texts(hash, &step->patterns);
-		add_number(hash, step->has_owner);
-	}
-	add_number(hash, step->owner_uid);
-	add_number(hash, step->owner_gid);
-	add_number(hash, step->has_mode);
-	add_number(hash, step->has_mode ? step->mode : 0);
-	/* below a folder the file keeps its own name */
-	sha256_add_text(hash, str_has_suffix(step->to, "/") && step->patterns.count == 1
-				      ? path_base(step->patterns.items[0])
-				      : NULL);
-}
-
-static void own_key_of_step(const struct plan_step *step, struct digest *ret)
-{
-	static const char *const of[] = { [STEP_ARCHIVE] = "step archive",
-					  [STEP_COPY] = "step copy" };
-	struct sha256 hash;
-
-	begin_key(&hash, of[step->step->kind]);
-	add_digest(&hash, &step->input);
-	(step->step->kind == STEP_ARCHIVE ? add_archive : add_copy)(&hash, step->step);
-	sha256_end(&hash, ret);
-}
-
-/*
- * Everything that a command can see but for the layers below: argv, environment, user, workdir, what is
- * mounted, the network, the rules it runs under.
- */
-static void own_key_of_run(const struct plan_step *step, const struct plan *stages,
-			   const char *rules, struct digest *ret)
-{
-	const struct step *run = step->step;
-	struct sha256 hash;
-
-	begin_key(&hash, "step run");
-	sha256_add_text(&hash, rules);
-	sha256_add_text(&hash, step->image->platform);
-	add_texts(&hash, &run->argv);
-	add_texts(&hash, &step->process.environment);
-	sha256_add_text(&hash, step->process.user);
-	sha256_add_text(&hash, step->process.workdir);
-	add_number(&hash, run->network);
-	add_texts(&hash, &run->cache);
-	add_texts(&hash, &run->secrets);
-	add_number(&hash, run->mount_count);
-	for (size_t i = 0; i < run->mount_count; i++) {
-		add_digest(&hash, &stages[run->mounts[i].image].key);
-		sha256_add_text(&hash, run->mounts[i].source);
-		sha256_add_text(&hash, run->mounts[i].to);
-	}
-	sha256_end(&hash, ret);
-}
-
-void plan_run_key(const struct plan_step *step, const struct digest *chain, int64_t time_s,
-		  struct digest *ret)
-{
-	struct sha256 hash;
-
-	begin_key(&hash, "run layer");
-	add_digest(&hash, &step->own_key);
-	sha256_add_field(&hash, chain ? chain->bytes : NULL, chain ? sizeof(chain->bytes) : 0);
-	add_number(&hash, (uint64_t)time_s);
-	sha256_end(&hash, ret);
-}
-
-static void key_of_step(const struct digest *below, const struct digest *own, struct digest *ret)
-{
-	struct sha256 hash;
-
-	begin_key(&hash, "step");
-	sha256_add_field(&hash, below ? below->bytes : NULL, below ? sizeof(below->bytes) : 0);
-	add_digest(&hash, own);
-	sha256_end(&hash, ret);
-}
-
-static void key_of_image(struct plan *plan)
-{
-	const struct process *config = &plan->config;
-	const struct digest *last =
-		plan->step_count ? &plan->steps[plan->step_count - 1].key : NULL;
-	struct sha256 hash;
-
-	begin_key(&hash, "image");
-	sha256_add_field(&hash, last ? last->bytes : NULL, last ? sizeof(last->bytes) : 0);
-	add_texts(&hash, &config->entrypoint);
-	add_texts(&hash, &config->command);
-	add_texts(&hash, &config->environment);
-	add_texts(&hash, &config->labels);
-	add_texts(&hash, &config->volumes);
-	add_texts(&hash, &config->exposed);
-	sha256_add_text(&hash, config->user);
-	sha256_add_text(&hash, config->workdir);
-	sha256_add_text(&hash, config->stop_signal);
-	add_number(&hash, (uint64_t)plan->created_s);
-	add_digest(&hash, &plan->same_config);
-	sha256_add_text(&hash, plan->platform);
-	sha256_end(&hash, &plan->key);
-}
 
 /* The digest that is known for an input, from the spec or from looking at it. */
 static int input_digest(const struct digest *looked_up, bool has_sha256,
@@ -324,12 +145,10 @@ static int add_base(struct making *making)
 		step->layer = xmemdup(&base->layers[i], sizeof(base->layers[i]));
 		step->input = base->layers[i].blob;
 		step->summary = layer_summary(base, i);
-		own_key_of_layer(step->layer, &step->own_key);
+		key_of_layer(step->layer, &step->own_key);
 		finish_row(making, step);
 	}
 	making->plan->created_s = base->created_s;
-	making->plan->base_id = base->id;
-	making->plan->base_name = xstrdup(base->name);
 	process_copy(&making->plan->config, &base->process);
 	return 0;
 }
@@ -352,8 +171,6 @@ static void add_other(struct making *making)
 	for (size_t i = 0; i < other->step_count; i++)
 		copy_step(&plan->steps[plan->step_count++], &other->steps[i]);
 	plan->created_s = other->created_s;
-	plan->base_id = other->base_id;
-	plan->base_name = other->base_name ? xstrdup(other->base_name) : NULL;
 	plan->platform = other->platform ? xstrdup(other->platform) : NULL;
 	process_copy(&plan->config, &other->config);
 }
@@ -375,7 +192,8 @@ static int add_step(struct making *making, size_t number)
 	step->summary = step_summary(making->spec, of);
 	if (of->kind == STEP_RUN) {
 		fill_process(making->plan, of, &step->process);
-		own_key_of_run(step, making->stages, making->inputs->rules, &step->own_key);
+		key_of_run(&(struct plan_run){ .step = step, .stages = making->stages,
+						.rules = making->inputs->rules }, &step->own_key);
 		finish_row(making, step);
 		return 0;
 	}
@@ -385,7 +203,7 @@ static int add_step(struct making *making, size_t number)
 			      step->summary, &step->input, making->err) < 0)
 		return err_place(making->err, making->spec->file, of->place.line,
 				 of->place.column);
-	own_key_of_step(step, &step->own_key);
+	key_of_own_step(step, &step->own_key);
 	finish_row(making, step);
 	return 0;
 }
@@ -465,7 +283,6 @@ void plan_base_done(struct plan_base *base)
 void plan_done(struct plan *plan)
 {
 	free(plan->name);
-	free(plan->base_name);
 	free(plan->platform);
 	for (size_t i = 0; i < plan->step_count; i++) {
 		free(plan->steps[i].summary);

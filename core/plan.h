@@ -18,7 +18,6 @@ struct plan_layer {
 	struct digest diff_id;
 	struct digest blob;
 	uint64_t bytes;		/* of the blob */
-	bool plain;		/* the blob is not compressed */
 };
 
 /* What `from` brings along where it is an OCI image. */
@@ -70,10 +69,8 @@ struct plan {
 	struct digest key;		/* of the image: last step's key and the config */
 	struct process config;		/* owned; the base's with the spec's over it */
 	int64_t created_s;		/* of the base; 0: not known, or there is none */
-	struct digest base_id;		/* of the base's manifest; zero: none */
 	/* of the config of an image that is its base and nothing more: it keeps it; zero: it does not */
 	struct digest same_config;
-	char *base_name;		/* owned; or NULL */
 	char *platform;			/* owned; NULL: the host's */
 };
 
@@ -92,12 +89,21 @@ struct plans {
  */
 int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec *image,
 	      const struct plan_inputs *inputs, const struct plan *stages, struct err *err);
-/*
- * The key of a run step's layer on these layers below (their chain-id; NULL: none); `time_s` is the
- * latest time that its files may have.
- */
-void plan_run_key(const struct plan_step *step, const struct digest *chain, int64_t time_s,
-		  struct digest *ret);
+/* What a run step's layer is made from. Everything is borrowed. */
+struct plan_run {
+	const struct plan_step *step;
+	const struct plan *stages;
+	const char *rules;		/* as in struct plan_inputs */
+	const struct digest *chain;	/* of the layers below; NULL: there are none */
+	int64_t time_s;			/* the date of the layers below, which is its own */
+};
+
+/* The key of a run step's layer, of its own key and what lies below: `stages` and `rules` are not needed. */
+void plan_run_key(const struct plan_run *run, struct digest *ret);
+/* Calls `each` for every input of that layer: a name for people, and a digest of its value. */
+void plan_run_inputs(const struct plan_run *run,
+		     void (*each)(void *data, const char *name, const struct digest *value),
+		     void *data);
 /* The own key that the step of a source (an archive, a folder, a Debian root) has with this input. */
 void plan_source_key(const struct source *source, const struct digest *input, struct digest *ret);
 /* What `duet plan` prints. Owned texts. */
