@@ -22,30 +22,10 @@ cp "$BUILD/tests/run/erofs_worker" "$worker"
 trap 'rm -rf "$disk"; clean_up' EXIT
 mkdir -p "$disk"
 
-# measure NAME COMMAND...: a line of timeit's to $W/times
 measure() {
-	name=$1
-	shift
 	rm -f "$disk/out"
 	sync
-	"$TIMEIT" -s -n 1 "$name" sh -c '"$@" && sync -f "$0"' "$disk" "$@" \
-		>>"$W/times" 2>"$W/log" || {
-		cat "$W/log"
-		exit 99
-	}
-}
-
-# medians: one line for each name, with the ratio to igzip
-medians() {
-	sort -t '	' -k 1,1 -k 3,3n "$W/times" | awk -F '\t' -v OFS='\t' '
-		$1 != name { flush(); name = $1; n = 0; peak = 0 }
-		{ us[n++] = $3; if ($6 > peak) peak = $6 }
-		END { flush() }
-		function flush() {
-			if (n) print name, us[0], us[int(n / 2)], us[n - 1], 0, peak
-		}' >"$W/medians"
-	igzip_us=$(column "$W/medians" igzip 3)
-	awk -F '\t' -v OFS='\t' -v igzip="$igzip_us" '{ $5 = $3 / igzip; print }' "$W/medians" >"$W/table"
+	timed "$@"
 }
 
 make_tar
@@ -57,6 +37,7 @@ while [ $round -lt "$rounds" ]; do
 	round=$((round + 1))
 done
 medians
+ratios "$(column "$W/medians" igzip 3)"
 content=$("$worker" "$tar" "$disk/out" | sed 's/.*bytes //')
 echo "a layer of $(wc -c <"$tar") bytes, $(igzip -dc <"$tar" | wc -c) unpacked, to a synced" \
 	"$(stat -f -c %T "$disk"); $rounds rounds in turns; ratios to igzip"

@@ -19,15 +19,8 @@
 need umoci podman igzip mkfs.ext4 jq python3
 rounds=${DUET_BENCH_LAYER_ROUNDS:-3}
 files=${DUET_BENCH_FILES:-300000}
-image_file=$BUILD/bench-disk.img
-disk=$W/disk
 layout=/tmp/duet-bench-$$	# podman takes no capital letters in it
 
-remove_disk() {
-	mountpoint -q "$disk/podman/overlay" && umount "$disk/podman/overlay"
-	mountpoint -q "$disk" && umount "$disk"
-	rm -f "$image_file"
-}
 trap 'remove_disk; rm -rf "$layout"; clean_up' EXIT
 
 # put FILE: moves it among the layout's blobs; prints its digest
@@ -90,36 +83,13 @@ before=
 measure() {
 	name=$1 source=$2
 	shift 2
-	mkdir -p "$disk"
-	truncate -s "${disk_bytes:-3G}" "$image_file"
-	mkfs.ext4 -q -F -N "${disk_inodes:-200000}" -E lazy_itable_init=0,lazy_journal_init=0 \
-		"$image_file" || exit 99
-	mount -o loop "$image_file" "$disk" || skip 'no loop mount can be made'
-	mkdir "$disk/tmp"
+	fresh_disk
 	[ -z "$before" ] || cp -a "$before" "$disk/store"
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
 	cat "$source" "$W/bin/"* "$(command -v "$1")" >/dev/null
-	"$TIMEIT" -s -n 1 "$name" sh -c '"$@" && sync -f "$0"' "$disk" "$@" \
-		>>"$W/times" 2>"$W/log" || {
-		cat "$W/log"
-		exit 99
-	}
+	timed "$name" "$@"
 	remove_disk
-}
-
-# medians: one line for each name, with the ratio to the first
-medians() {
-	sort -t '	' -k 1,1 -k 3,3n "$W/times" | awk -F '\t' -v OFS='\t' '
-		$1 != name { flush(); name = $1; n = 0; peak = 0 }
-		{ us[n++] = $3; if ($6 > peak) peak = $6 }
-		END { flush() }
-		function flush() {
-			if (n) print name, us[0], us[int(n / 2)], us[n - 1], 0, peak
-		}' >"$W/medians"
-	duet_us=$(column "$W/medians" duet 3)
-	awk -F '\t' -v OFS='\t' -v duet="$duet_us" '{ $5 = $3 / duet; print }' "$W/medians" |
-		sort -t '	' -k 3,3n >"$W/table"
 }
 
 # A store that has a kernel and nothing else; no VMs are measured where there can be none.
@@ -158,6 +128,8 @@ while [ $round -lt "$rounds" ]; do
 	round=$((round + 1))
 done
 medians
+duet_us=$(column "$W/medians" duet 3)
+ratios "$duet_us"
 echo "a layer of $(wc -c <"$tar") bytes, $(igzip -dc <"$tar" | wc -c) unpacked, to a synced ext4;" \
 	"$rounds rounds in turns; ratios to duet"
 show "$W/table"

@@ -10,20 +10,13 @@
 #
 # 1 when a target is missed, 77 without a peer. As root. Needs about 4 GB under the build folder.
 . "${srcdir:-.}/tests/run/lib.sh"
-. "${srcdir:-.}/tests/run/oci_registry.sh"
+. "${srcdir:-.}/tests/run/registry_lib.sh"
 . "${srcdir:-.}/tests/bench/lib.sh"
 
 [ "$(id -u)" = 0 ] || skip 'loop mounts take root'
 need docker-registry umoci skopeo podman igzip mkfs.ext4 jq python3 curl
 rounds=${DUET_BENCH_PULL_ROUNDS:-5}
-image_file=$BUILD/bench-pull.img
-disk=$W/disk
 
-remove_disk() {
-	mountpoint -q "$disk/podman/overlay" && umount "$disk/podman/overlay"
-	mountpoint -q "$disk" && umount "$disk"
-	rm -f "$image_file"
-}
 clean_up_more() {
 	registry_stop
 	remove_disk
@@ -31,8 +24,8 @@ clean_up_more() {
 
 # The tar as it is, the one layer of an image in the registry.
 make_image() {
-	mkdir -p "$W/registry" "$W/image"
-	registry_start "$W/registry" || exit 99
+	mkdir -p "$W/image"
+	registry_start bench
 	registry_allow
 	diff_id=sha256:$(igzip -dc <"$tar" | sha256sum | cut -d ' ' -f 1)
 	layer=$(sha256sum <"$tar" | cut -d ' ' -f 1)
@@ -62,49 +55,26 @@ make_image() {
 	export CONTAINERS_CONF="$W/containers.conf"
 }
 
-fresh_disk() {
-	mkdir -p "$disk"
-	truncate -s 3G "$image_file"
-	mkfs.ext4 -q -F -N 200000 -E lazy_itable_init=0,lazy_journal_init=0 "$image_file" || exit 99
-	mount -o loop "$image_file" "$disk" || skip 'no loop mount can be made'
-	mkdir "$disk/tmp"
+# A fresh disk, and in memory only what every contender reads.
+cold_disk() {
+	fresh_disk
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
-	find "$W/registry" "$W/bin" -type f -exec cat {} + >/dev/null
+	find "$W/registry-bench" "$W/bin" -type f -exec cat {} + >/dev/null
 	for program in docker-registry umoci skopeo podman; do
 		cat "$(command -v $program)"
 	done >/dev/null
 }
 
-# measure NAME COMMAND...: a line of timeit's to $W/times
 measure() {
-	name=$1
-	shift
-	fresh_disk
-	"$TIMEIT" -s -n 1 "$name" sh -c '"$@" && sync -f "$0"' "$disk" "$@" >>"$W/times" 2>"$W/log" || {
-		cat "$W/log"
-		exit 99
-	}
+	cold_disk
+	timed "$@"
 	remove_disk
-}
-
-# medians: one line for each name, with the ratio to the faster peer
-medians() {
-	sort -t '	' -k 1,1 -k 3,3n "$W/times" | awk -F '\t' -v OFS='\t' '
-		$1 != name { flush(); name = $1; n = 0; peak = 0 }
-		{ us[n++] = $3; if ($6 > peak) peak = $6 }
-		END { flush() }
-		function flush() {
-			if (n) print name, us[0], us[int(n / 2)], us[n - 1], 0, peak
-		}' >"$W/medians"
-	fastest=$(grep -v '^duet' "$W/medians" | sort -t '	' -k 3,3n | head -n 1 | cut -f 3)
-	awk -F '\t' -v OFS='\t' -v peer="$fastest" '{ $5 = $3 / peer; print }' "$W/medians" |
-		sort -t '	' -k 3,3n >"$W/table"
 }
 
 # peak RUNNER: KiB
 peak() {
-	fresh_disk
+	cold_disk
 	python3 "$SRC/tests/bench/memory.py" "$DUET" pull -q --store "$disk/store" --on "$1" \
 		"$REGISTRY/bench:v1" 2>"$W/log"
 	remove_disk
@@ -133,6 +103,8 @@ while [ $round -lt "$rounds" ]; do
 	round=$((round + 1))
 done
 medians
+fastest=$(grep -v '^duet' "$W/medians" | sort -t '	' -k 3,3n | head -n 1 | cut -f 3)
+ratios "$fastest"
 echo "an image of $(wc -c <"$tar") bytes, $(igzip -dc <"$tar" | wc -c) unpacked, from a registry on" \
 	"loopback to a synced ext4; $rounds rounds in turns; ratios to the faster peer;" \
 	"load $(cut -d ' ' -f 1 /proc/loadavg)"
