@@ -327,15 +327,9 @@ make_images
 # shellcheck source=tests/parity/special.sh
 . "$SRC/tests/parity/special.sh"
 for who in $(all_users); do
-	case $who in
-	many | one) make_user $who ;;
-	esac
-	P=$W/project-$who
-	store=$W/store-$who
-	mkdir -p "$P" "$store"
+	user_folders "$who" || continue
 	printf '# a comment\nA=from the file\nB=from the file\n\nC=with = in it\n' >"$P/env"
-	chmod 755 "$P"
-	[ "$who" = root ] || [ "$who" = self ] || chown -R "duet-$who-$$" "$P" "$store"
+	[ "$who" = root ] || [ "$who" = self ] || chown -R "duet-$who-$$" "$P"
 	# what is said once, and what a build says, is said here
 	spec debian ''
 	for one_runner in $runners; do

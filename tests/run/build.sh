@@ -356,14 +356,7 @@ mkfifo "$W/fifo"
 chmod 666 "$W/fifo"
 everybody=
 for who in $(all_users); do
-	case $who in
-	many | one) make_user $who ;;
-	esac
-	P=$W/project-$who
-	store=$W/store-$who
-	mkdir -p "$P" "$store"
-	chmod 755 "$P"
-	[ "$who" = root ] || [ "$who" = self ] || chown "duet-$who-$$" "$store"
+	user_folders "$who" || continue
 	make_project "$P"
 	for part in archives copies sources again identity implied whiteouts https house; do
 		$part

@@ -291,16 +291,7 @@ c27() {
 }
 
 for who in $(all_users); do
-	P=$W/project-$who
-	mkdir -p "$P"
-	chmod 755 "$P"
-	store=$W/store-$who
-	case $who in
-	many | one)
-		make_user "$who" || continue
-		store=$W/home-$who/store
-		;;
-	esac
+	user_folders "$who" || continue
 	more=
 	for each in b1 b2 b3 b4 b5 b6 b7 b8 b13 c22 c23 c27; do
 		$each

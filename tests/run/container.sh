@@ -225,14 +225,8 @@ explain() {
 }
 
 for who in $(all_users); do
-	case $who in
-	many | one) make_user $who ;;
-	esac
-	P=$W/project-$who
-	store=$W/store-$who
-	mkdir -p "$P" "$store"
-	chmod 755 "$P"
-	[ "$who" = root ] || [ "$who" = self ] || chown "duet-$who-$$" "$P" "$store"
+	user_folders "$who" || continue
+	[ "$who" = root ] || [ "$who" = self ] || chown "duet-$who-$$" "$P"
 	for part in streams large_input exit_codes signals identity rights settings mounts leftovers explain; do
 		$part
 	done

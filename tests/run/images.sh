@@ -155,14 +155,7 @@ kills() {
 }
 
 for who in $(all_users); do
-	case $who in
-	many | one) make_user $who ;;
-	esac
-	P=$W/project-$who
-	store=$W/store-$who
-	mkdir -p "$P" "$store"
-	chmod 755 "$P"
-	[ "$who" = root ] || [ "$who" = self ] || chown "duet-$who-$$" "$store"
+	user_folders "$who" || continue
 	make_project
 	for part in diamond chain fails kills; do
 		$part

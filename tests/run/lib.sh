@@ -9,6 +9,7 @@
 #	vm_kernel	makes $KERNEL, the path of Debian's cloud kernel (kept in the build folder), and a
 #			QEMU of this test's own, which no_leftovers knows; skips where there is none
 #	as USER CMD...	runs CMD as root, `many` (a user with subuids) or `one` (a user without)
+#	user_folders WHO	makes that user, and $P and $store for it
 #	ok / not_ok	count; finish prints the sum and exits
 #	tree_state	one line for everything below a folder; see state.py
 #	no_leftovers	tmp/ of a store is empty, and no process of this test's duet is left
@@ -289,6 +290,19 @@ make_user() {
 	fi
 	mkdir -p "$W/home-$1"
 	chown "$user" "$W/home-$1"
+}
+
+# user_folders WHO: the user, made where it is one of ours; $P, an empty project of root's, and $store, an
+# empty folder of the user's; 1 when there can be no such user
+user_folders() {
+	case $1 in
+	many | one) make_user "$1" || return 1 ;;
+	esac
+	P=$W/project-$1
+	store=$W/store-$1
+	mkdir -p "$P" "$store"
+	chmod 755 "$P"
+	[ "$1" = root ] || [ "$1" = self ] || chown "duet-$1-$$" "$store"
 }
 
 # The users this run can take: all three as root, else the caller alone.

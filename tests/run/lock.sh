@@ -4,6 +4,8 @@
 # Debian suite; those that cannot be here are left out, and that is said.
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
+# shellcheck source=tests/run/registry_lib.sh
+. "${srcdir:-.}/tests/run/registry_lib.sh"
 command -v openssl >/dev/null || skip 'openssl is not installed'
 small_root
 P=$W/project
@@ -13,6 +15,7 @@ chmod 755 "$P"
 servers=
 
 clean_up_more() {
+	registry_stop
 	for server in $servers; do
 		kill "$server" 2>/dev/null
 	done
@@ -239,30 +242,6 @@ rm -f "$P/duet.lock"
 
 # ---- images of a registry -------------------------------------------------------------------------
 
-registry() {
-	cat >"$W/registry.yml" <<-END
-		version: 0.1
-		storage: {filesystem: {rootdirectory: $W/registry}}
-		http: {addr: 127.0.0.1:0}
-	END
-	for port in $(seq 5601 5620); do
-		sed -i "s/addr: .*/addr: 127.0.0.1:$port}/" "$W/registry.yml"
-		docker-registry serve "$W/registry.yml" >"$W/registry.log" 2>&1 &
-		pid=$!
-		for _ in $(seq 50); do
-			curl -fs -o /dev/null "http://127.0.0.1:$port/v2/" && break
-			kill -0 $pid 2>/dev/null || break
-			sleep 0.1
-		done
-		kill -0 $pid 2>/dev/null && break
-	done
-	servers="$servers $pid"
-	host=127.0.0.1:$port
-	mkdir -p "$W/config/duet"
-	echo "registries: {\"$host\": {plain_http: true}}" >"$W/config/duet/config.yaml"
-	export XDG_CONFIG_HOME=$W/config
-}
-
 # push TEXT: what web:1 has in /hello from now on
 push() {
 	rm -rf "$W/layout"
@@ -273,7 +252,9 @@ push() {
 }
 
 images() {
-	registry
+	registry_start web
+	registry_allow
+	host=$REGISTRY
 	push first >"$W/push.log" 2>&1 || {
 		echo "images: left out: $(tail -n 1 "$W/push.log")"
 		return
@@ -301,7 +282,7 @@ images() {
 	works 'image: updated: it runs' run --locked
 	is 'image: updated: what is in it' "$out" second
 	works 'image: updated: lock --check' lock --check
-	kill "$pid"
+	registry_stop
 	works 'image: frozen, the registry gone' build --frozen
 	S=$W/store-empty
 	fails 'image: frozen, an empty store' "$host/team/web" build --frozen

@@ -3,6 +3,8 @@
 # helpers are spoken with, other entries stay, broken stores are refused.
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
+# shellcheck source=tests/run/registry_lib.sh
+. "${srcdir:-.}/tests/run/registry_lib.sh"
 for tool in docker-registry htpasswd podman skopeo; do
 	command -v $tool >/dev/null || skip "$tool is not installed"
 done
@@ -11,31 +13,10 @@ export HOME=$W/home XDG_RUNTIME_DIR=$W/run XDG_CONFIG_HOME=$W/config
 unset DOCKER_CONFIG REGISTRY_AUTH_FILE
 mkdir -p "$HOME" "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME" "$W/path"
 AUTH=$XDG_RUNTIME_DIR/containers/auth.json
-registry=
 
 clean_up_more() {
-	[ -z "$registry" ] || kill "$registry"
+	registry_stop
 	[ -z "${GNUPGHOME-}" ] || gpgconf --kill gpg-agent 2>/dev/null
-}
-
-serve() {
-	PORT=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-	HOST=127.0.0.1:$PORT
-	htpasswd -Bbn joe "$secret" >"$W/htpasswd" 2>/dev/null
-	cat >"$W/registry.yml" <<-END
-		version: 0.1
-		storage: {filesystem: {rootdirectory: $W/data}}
-		http: {addr: "$HOST"}
-		auth: {htpasswd: {realm: test, path: $W/htpasswd}}
-	END
-	docker-registry serve "$W/registry.yml" >"$W/registry.log" 2>&1 &
-	registry=$!
-	for _ in $(seq 100); do
-		(: <"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null && return
-		sleep 0.1
-	done
-	cat "$W/registry.log"
-	exit 99
 }
 
 # The login of HOST (of its repository a/b): "USER SECRET", "token T", "none"; or the error
@@ -47,7 +28,9 @@ duet_login() {
 	printf '%s\n' "$secret" | "$DUET" login --no-verify -u "$1" --password-stdin "$2" 2>"$W/err"
 }
 
-serve
+htpasswd -Bbn joe "$secret" >"$W/htpasswd" 2>/dev/null
+registry_start closed "auth: {htpasswd: {realm: test, path: $W/htpasswd}}"
+HOST=$REGISTRY
 is 'nobody is logged in' "$(known "$HOST")" none
 
 # ---- files of others -----------------------------------------------------------------------------
@@ -71,10 +54,10 @@ try() {
 	printf '%s' "$1" | "$DUET" login -u joe --password-stdin "$HOST" 2>"$W/err"
 	code=$?
 }
-before=$(grep -c 'GET /v2/' "$W/registry.log")
+before=$(grep -c 'GET /v2/' "$REGISTRY_LOG")
 try "$secret"
 is 'plain http is not spoken unasked' "$code $(known "$HOST")" '1 none'
-is 'and nothing of it arrived' "$(grep -c 'GET /v2/' "$W/registry.log")" "$before"
+is 'and nothing of it arrived' "$(grep -c 'GET /v2/' "$REGISTRY_LOG")" "$before"
 mkdir -p "$XDG_CONFIG_HOME/duet"
 echo "registries: {\"$HOST\": {plain_http: true}}" >"$XDG_CONFIG_HOME/duet/config.yaml"
 try wrong
@@ -84,7 +67,7 @@ has 'a wrong password: message' "$(cat "$W/err")" \
 has 'a wrong password: mend' "$(cat "$W/err")" 'nothing was kept; check user and password'
 try "$secret"
 is 'the right one' "$code $(known "$HOST")" "0 joe $secret"
-is 'it was asked' "$(($(grep -c 'GET /v2/' "$W/registry.log") > before))" 1
+is 'it was asked' "$(($(grep -c 'GET /v2/' "$REGISTRY_LOG") > before))" 1
 has 'the right one: where' "$(cat "$W/err")" "the login for $HOST is kept in $AUTH"
 "$DUET" logout "$HOST" 2>/dev/null
 

@@ -108,16 +108,7 @@ managers() {
 }
 
 for who in $(all_users); do
-	P=$W/project-$who
-	mkdir -p "$P"
-	chmod 755 "$P"
-	store=$W/store-$who
-	case $who in
-	many | one)
-		make_user "$who" || continue
-		store=$W/home-$who/store
-		;;
-	esac
+	user_folders "$who" || continue
 	steps
 	runner
 	[ -z "${DUET_SOAK-}" ] || managers

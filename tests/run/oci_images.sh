@@ -5,21 +5,16 @@
 #	oci_images.sh [NAME...]	these images alone
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh" || exit 99
-# shellcheck source=tests/run/oci_registry.sh
-. "$SRC/tests/run/oci_registry.sh"
+# shellcheck source=tests/run/registry_lib.sh
+. "$SRC/tests/run/registry_lib.sh"
 
 [ "$(id -u)" = 0 ] || skip 'not root: umoci and buildah could not set owners'
 for program in docker-registry umoci buildah skopeo curl; do
 	command -v $program >/dev/null || skip "$program is not installed"
 done
 vm_kernel
-clean_up_more() {
-	registry_stop
-}
 export XDG_DATA_HOME=$W/data STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot TMPDIR=$W
-STORED=$W/registry
-mkdir -p "$STORED"
-registry_start "$STORED" || exit 1
+registry_start stored
 registry_allow
 strip -o "$W/list" "$BUILD/tests/run/lister" || exit 99
 chmod 755 "$W/list"
@@ -242,7 +237,7 @@ errors() {
 		"$("$DUET" pull -q --store "$store" --platform linux/arm64 "$REGISTRY/both:v1" 2>&1)" sha256:
 	registry_stop
 	# without such a file it makes one, with a password that nobody knows
-	registry_start "$STORED" "auth: {htpasswd: {realm: test, path: $W/htpasswd}}" || exit 1
+	registry_start stored "auth: {htpasswd: {realm: test, path: $W/htpasswd}}"
 	registry_allow
 	refused 'private' 'wants a login' "duet login $REGISTRY" "$REGISTRY/oci:v1"
 }

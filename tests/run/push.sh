@@ -11,45 +11,43 @@ for tool in docker-registry skopeo umoci curl; do
 	command -v $tool >/dev/null || skip "$tool is not installed"
 done
 small_root
-export XDG_CONFIG_HOME=$W/config
-registry open
-mkdir -p "$W/config/duet" "$W/p" "$W/one"
-chmod -R a+rX "$W/config"
-echo "registries: {'$HOST': {plain_http: true}}" >"$W/config/duet/config.yaml"
+registry_start open
+registry_allow
+mkdir -p "$W/p"
 
 # the paths that the registry was asked for with METHOD since the last call, sorted
 asked() {
 	sleep 0.2
-	sed -n "s/.*http.request.method=$1 .*http.request.uri=\"\?\([^ \"]*\).*/\1/p" "$dir/log" |
+	sed -n "s/.*http.request.method=$1 .*http.request.uri=\"\?\([^ \"]*\).*/\1/p" "$REGISTRY_LOG" |
 		sed 's/?.*//; s/[0-9a-f-]\{36\}$/UPLOAD/' | sort
-	: >"$dir/log"
+	: >"$REGISTRY_LOG"
 }
 
 umoci init --layout "$W/oci"
 umoci new --image "$W/oci:v1"
 umoci insert --image "$W/oci:v1" "$SMALL" /
 umoci config --image "$W/oci:v1" --config.cmd /bin/sh --config.env FROM=umoci
-skopeo copy -q --dest-tls-verify=false "oci:$W/oci:v1" "docker://$HOST/base/root:v1"
+skopeo copy -q --dest-tls-verify=false "oci:$W/oci:v1" "docker://$REGISTRY/base/root:v1"
 
 cat >"$W/p/duet.yaml" <<END
 duet: 1
 name: pushed
 image:
-  from: $HOST/base/root:v1
+  from: $REGISTRY/base/root:v1
   steps:
     - run: echo made >/made; umask 077; mkdir /dir; echo x >/dir/x
   config: {environment: {ADDED: "yes"}, labels: {who: duet}, command: [/bin/cat, /made]}
 END
 id=$("$DUET" build --store "$W/store" -C "$W/p" 2>"$W/err")
 is 'built: exit code' $? 0
-: >"$dir/log"
-digest=$("$DUET" push --store "$W/store" -C "$W/p" "$HOST/team/app:1" 2>"$W/err")
+: >"$REGISTRY_LOG"
+digest=$("$DUET" push --store "$W/store" -C "$W/p" "$REGISTRY/team/app:1" 2>"$W/err")
 is 'pushed: exit code' $? 0
 puts=$(asked PUT)
 has 'the base layer was mounted, not sent: two uploads (a layer, the config)' \
 	"$(echo "$puts" | grep -c UPLOAD)" 2
 curl -s -o "$W/raw" -H 'Accept: application/vnd.oci.image.manifest.v1+json' \
-	"http://$HOST/v2/team/app/manifests/1"
+	"http://$REGISTRY/v2/team/app/manifests/1"
 is 'the digest is that of the manifest that the registry has' "$digest" \
 	"sha256:$(sha256sum <"$W/raw" | cut -d' ' -f1)"
 is 'its config is the image that was built' \
@@ -59,31 +57,31 @@ is 'the base layer is the one that umoci made' \
 	"$(skopeo inspect --raw "oci:$W/oci:v1" | $PYTHON -c 'import json, sys
 print(json.load(sys.stdin)["layers"][0]["digest"])')"
 
-"$DUET" push --store "$W/store" -C "$W/p" "$HOST/team/app:1" >"$W/again" 2>"$W/err"
+"$DUET" push --store "$W/store" -C "$W/p" "$REGISTRY/team/app:1" >"$W/again" 2>"$W/err"
 is 'again: the same digest' "$(cat "$W/again")" "$digest"
 is 'again: nothing but the manifest is sent' "$(asked PUT)" /v2/team/app/manifests/1
 
-is 'skopeo reads it' "$(skopeo inspect --tls-verify=false "docker://$HOST/team/app:1" |
+is 'skopeo reads it' "$(skopeo inspect --tls-verify=false "docker://$REGISTRY/team/app:1" |
 	$PYTHON -c 'import json, sys; i = json.load(sys.stdin); print(i["Labels"]["who"], *i["Env"])')" \
 	'duet FROM=umoci ADDED=yes'
-skopeo copy -q --src-tls-verify=false "docker://$HOST/team/app:1" "oci:$W/back:1" 2>"$W/err"
+skopeo copy -q --src-tls-verify=false "docker://$REGISTRY/team/app:1" "oci:$W/back:1" 2>"$W/err"
 is 'skopeo copies it, every digest compared' $? 0
 
-other=$("$DUET" pull --store "$W/other" "$HOST/team/app:1" 2>"$W/err")
+other=$("$DUET" pull --store "$W/other" "$REGISTRY/team/app:1" 2>"$W/err")
 is 'a second pull elsewhere: the same id' "$other" "$id"
 is 'and it runs' "$("$DUET" run --store "$W/other" -C "$W/p" 2>/dev/null)" made
 
 # by name, and on: what was pulled is pushed with its own config
-digest=$("$DUET" push --store "$W/other" "$HOST/team/app:1" "$HOST/copy/app:2" 2>"$W/err")
+digest=$("$DUET" push --store "$W/other" "$REGISTRY/team/app:1" "$REGISTRY/copy/app:2" 2>"$W/err")
 is 'a pulled image by its name: exit code' $? 0
 is 'its config stays' "$(curl -s -H 'Accept: application/vnd.oci.image.manifest.v1+json' \
-	"http://$HOST/v2/copy/app/manifests/2" |
+	"http://$REGISTRY/v2/copy/app/manifests/2" |
 	$PYTHON -c 'import json, sys; print(json.load(sys.stdin)["config"]["digest"])')" "$id"
 
-"$DUET" push --store "$W/store" nobody "$HOST/team/app:1" >/dev/null 2>"$W/err"
+"$DUET" push --store "$W/store" nobody "$REGISTRY/team/app:1" >/dev/null 2>"$W/err"
 is 'no such image: exit code' $? 2
 has 'no such image' "$(cat "$W/err")" 'there is no image'
-"$DUET" push --store "$W/store" -C "$W/p" "$HOST/team/app@$id" >/dev/null 2>"$W/err"
+"$DUET" push --store "$W/store" -C "$W/p" "$REGISTRY/team/app@$id" >/dev/null 2>"$W/err"
 is 'to a digest: exit code' $? 2
 "$DUET" push --store "$W/store" -C "$W/p" "127.0.0.1:1/team/app:1" >/dev/null 2>"$W/err"
 is 'nobody there: exit code' $? 1

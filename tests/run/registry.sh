@@ -41,8 +41,8 @@ umoci init --layout "$W/layout" && umoci new --image "$W/layout:v1" &&
 	exit 99
 }
 
-registry open
-open=$HOST
+registry_start open
+open=$REGISTRY
 for format in oci v2s2; do
 	skopeo copy -q --format $format --dest-tls-verify=false "oci:$W/layout:v1" \
 		"docker://$open/team/web:$format" || exit 99
@@ -155,27 +155,27 @@ has 'why it refuses it' "$OUT" 'the registry says: MANIFEST_BLOB_UNKNOWN'
 
 # ---- passwords -----------------------------------------------------------------------------------
 htpasswd -Bbn alice 's3cret:with colon' >"$W/htpasswd"
-registry closed 'auth:' "  htpasswd: {realm: duet test, path: $W/htpasswd}"
+registry_start closed 'auth:' "  htpasswd: {realm: duet test, path: $W/htpasswd}"
 with_login() {
 	probe --user alice --secret 's3cret:with colon' "$@"
 }
-with_login --push "$HOST" team/web put-blob "$W/empty"
+with_login --push "$REGISTRY" team/web put-blob "$W/empty"
 is 'pushed with a password' "$CODE" 0
 while read -r digest _; do
-	with_login --push "$HOST" team/web put-blob "$W/oci-${digest#sha256:}"
+	with_login --push "$REGISTRY" team/web put-blob "$W/oci-${digest#sha256:}"
 	is "pushed with a password: $digest" "$CODE" 0
 done < <(descriptors "$W/oci.json")
-with_login --push "$HOST" team/web put-manifest v1 $oci_type "$W/oci.json"
+with_login --push "$REGISTRY" team/web put-manifest v1 $oci_type "$W/oci.json"
 is 'a manifest with a password' "$CODE" 0
 rm -f "$W/back.json"
-with_login "$HOST" team/web manifest v1 "$W/back.json"
+with_login "$REGISTRY" team/web manifest v1 "$W/back.json"
 is 'pulled with a password' "$CODE $(digest_of_file "$W/back.json")" "0 $(digest_of_file "$W/oci.json")"
-probe "$HOST" team/web manifest v1 "$W/none"
+probe "$REGISTRY" team/web manifest v1 "$W/none"
 has 'nobody gets nothing' "$CODE $OUT" '1 error[auth.refused]: '
-has 'nobody: the mend' "$OUT" "mend: duet login $HOST"
-probe --user alice --secret wrong "$HOST" team/web manifest v1 "$W/none"
+has 'nobody: the mend' "$OUT" "mend: duet login $REGISTRY"
+probe --user alice --secret wrong "$REGISTRY" team/web manifest v1 "$W/none"
 has 'a wrong password' "$CODE $OUT" '1 error[auth.refused]: '
-probe --user mallory --secret wrong --push "$HOST" team/web put-blob "$W/large"
+probe --user mallory --secret wrong --push "$REGISTRY" team/web put-blob "$W/large"
 has 'a wrong user pushes nothing' "$CODE $OUT" '1 error[auth.refused]: '
 is 'secrets are in no message' "$(grep -c 's3cret' <<<"$OUT")" 0
 

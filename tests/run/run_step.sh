@@ -264,16 +264,7 @@ if (vm_kernel) >/dev/null 2>&1; then
 	vm_kernel
 fi
 for who in $(all_users); do
-	P=$W/project-$who
-	mkdir -p "$P"
-	chmod 755 "$P"
-	store=$W/store-$who
-	case $who in
-	many | one)
-		make_user "$who" || continue
-		store=$W/home-$who/store
-		;;
-	esac
+	user_folders "$who" || continue
 	sees
 	changes
 	failures
