@@ -23,7 +23,6 @@
 
 /* Raised when a step sees something else than before for the same spec: its environment, its mounts. */
 #define RULES_VERSION 1
-#define SUMMARY_MAX 60		/* bytes of a command that a step's summary shows */
 #define COMMAND_SHOWN 400	/* bytes of a command in an error */
 
 char *builder_run_rules(struct store *store)
@@ -81,26 +80,14 @@ static int view_below(struct stack *below, struct rootfs *ret, struct err *err)
 	return 0;
 }
 
-/* The command as it stands in the spec, for an error. */
-static char *command_text(const struct step *run)
-{
-	_cleanup_(str_done) struct str line = { 0 };
-
-	if (run->is_text)
-		str_add(&line, run->argv.items[run->argv.count - 1]);
-	for (size_t i = 0; !run->is_text && i < run->argv.count; i++)
-		str_addf(&line, "%s%s", i ? " " : "", run->argv.items[i]);
-	return str_escape(line.text, COMMAND_SHOWN);
-}
-
 static int fail(const struct step *run, int code, const char *tail, struct err *err)
 {
-	_cleanup_free_ char *command = command_text(run);
+	_cleanup_free_ char *command = step_command(run), *shown = str_escape(command, COMMAND_SHOWN);
 
 	err_set(err, ERR_RUN, "ended with code %d%s%s", code, *tail ? "; its last lines:\n" : "",
 		tail);
 	/* the step's summary is in front of it, cut short */
-	return strlen(command) > SUMMARY_MAX ? err_wrap(err, "`%s`", command) : -1;
+	return strlen(shown) > PLAN_SUMMARY_MAX ? err_wrap(err, "`%s`", shown) : -1;
 }
 
 static int pack(struct build *build, const struct plan_step *step, const struct stack *below,

@@ -8,8 +8,6 @@
 #include "core/plan_keys.h"
 #include "core/str.h"
 
-#define SUMMARY_TEXT_MAX 60	/* bytes of a name in a summary */
-
 /* The digest that is known for an input, from the spec or from looking at it. */
 static int input_digest(const struct digest *looked_up, bool has_sha256,
 			const struct digest *sha256, const char *summary, struct digest *ret,
@@ -32,7 +30,7 @@ static int input_digest(const struct digest *looked_up, bool has_sha256,
 
 static char *shown_name(const char *url, const char *path)
 {
-	return str_escape(path_base(url ? url : path), SUMMARY_TEXT_MAX);
+	return str_escape(path_base(url ? url : path), PLAN_SUMMARY_MAX);
 }
 
 static char *source_summary(const struct source *source)
@@ -59,15 +57,10 @@ static char *layer_summary(const struct plan_base *base, size_t number)
 
 static char *run_summary(const struct step *step)
 {
-	_cleanup_(str_done) struct str line = { 0 };
-	_cleanup_free_ char *shown = NULL;
+	_cleanup_free_ char *command = step_command(step), *shown = NULL;
 
-	if (step->is_text)
-		str_add(&line, step->argv.items[step->argv.count - 1]);
-	for (size_t i = 0; !step->is_text && i < step->argv.count; i++)
-		str_addf(&line, "%s%s", i ? " " : "", step->argv.items[i]);
-	line.text[strcspn(line.text, "\n")] = '\0';
-	shown = str_escape(line.text, SUMMARY_TEXT_MAX);
+	command[strcspn(command, "\n")] = '\0';
+	shown = str_escape(command, PLAN_SUMMARY_MAX);
 	return xasprintf("run %s", shown);
 }
 
@@ -78,9 +71,9 @@ static char *step_summary(const struct spec *spec, const struct step *step)
 	if (step->kind == STEP_RUN)
 		return run_summary(step);
 	name = step->kind == STEP_COPY ? str_escape(path_base(step->patterns.items[0]),
-						    SUMMARY_TEXT_MAX)
+						    PLAN_SUMMARY_MAX)
 				       : shown_name(step->url, step->path);
-	to = str_escape(step->to, SUMMARY_TEXT_MAX);
+	to = str_escape(step->to, PLAN_SUMMARY_MAX);
 	return xasprintf("%s %s%s%s%s to %s", step->kind == STEP_ARCHIVE ? "archive" : "copy", name,
 			 step->patterns.count > 1 ? ", ..." : "", step->from_image ? " from " : "",
 			 step->from_image ? spec->stages[step->image].name : "", to);

@@ -12,6 +12,7 @@
 
 /* Goes into every key: raised when a step's result changes for the same inputs. */
 #define PLAN_FORMAT "duet-plan-2"
+#define PLAN_SUMMARY_MAX 60	/* bytes of a name or command in a summary */
 
 /* A layer that an image begins with, known before anything is fetched. */
 struct plan_layer {

@@ -172,6 +172,9 @@ int spec_parse(struct spec *ret, const char *file, const char *dir, const char *
 	       const char *(*lookup)(const char *name), struct err *err);
 void spec_done(struct spec *spec);
 
+/* A run step's command as it stands in the spec, words joined by blanks. Owned, not escaped. */
+char *step_command(const struct step *run);
+
 /* The JSON Schema (draft-07) of the language, from the key table. Owned text. */
 char *spec_schema_json(void);
 /* The key reference of duet.yaml(5) as scdoc text, from the same table. Owned text. */

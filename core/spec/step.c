@@ -27,6 +27,17 @@ void step_done(struct step *step)
 	*step = (struct step){ 0 };
 }
 
+char *step_command(const struct step *run)
+{
+	struct str line = { 0 };
+
+	if (run->is_text)
+		return xstrdup(run->argv.items[run->argv.count - 1]);
+	for (size_t i = 0; i < run->argv.count; i++)
+		str_addf(&line, "%s%s", i ? " " : "", run->argv.items[i]);
+	return line.text;
+}
+
 static int read_archive(struct image_reader *reader, const struct yaml_node *map, struct step *ret)
 {
 	const struct yaml_node *to = yaml_get(map, "to"), *strip = yaml_get(map, "strip");
