@@ -94,7 +94,8 @@ static int is_needed(const struct build *build, size_t number, struct err *err)
 				return 1;
 		if (!step || step->kind != STEP_COPY || !step->from_image || step->image != number)
 			continue;
-		found = store_step_get(build->store, &plan->steps[i].own_key, &layer, err);
+		found = build->no_cache ? 0 : store_step_get(build->store, &plan->steps[i].own_key,
+							     &layer, err);
 		if (found != 1)
 			return found < 0 ? -1 : 1;
 	}
