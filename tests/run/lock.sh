@@ -282,6 +282,17 @@ images() {
 	works 'image: updated: it runs' run --locked
 	is 'image: updated: what is in it' "$out" second
 	works 'image: updated: lock --check' lock --check
+	first=$(sed -n 's/.*"manifest": "\(.*\)",/\1/p' "$W/kept.lock")
+	spec "  from: $host/team/web:1@$first"
+	fails 'image: a digest in the spec that is not the locked one: locked' 'names another digest of' \
+		build --locked
+	works 'image: a digest in the spec that is not the locked one' build
+	is 'image: the digest in the spec is what is built' "$out" "$id"
+	has 'image: and what is locked' "$(cat "$P/duet.lock")" "\"manifest\": \"$first\""
+	spec "  from: $host/team/web:1" '  platform: linux/arm64'
+	fails 'image: known already, for another platform' 'not for linux/arm64' build
+	spec "  from: $host/team/web:1"
+	works 'image: without a digest again' lock --update "$host/team/web"
 	registry_stop
 	works 'image: frozen, the registry gone' build --frozen
 	S=$W/store-empty

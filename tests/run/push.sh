@@ -78,6 +78,37 @@ is 'its config stays' "$(curl -s -H 'Accept: application/vnd.oci.image.manifest.
 	"http://$REGISTRY/v2/copy/app/manifests/2" |
 	$PYTHON -c 'import json, sys; print(json.load(sys.stdin)["config"]["digest"])')" "$id"
 
+# what was exported, and a layout, as what an image begins with, and no more: the same id, also after gc
+"$DUET" export --store "$W/store" -C "$W/p" --format docker-archive "$W/app.tar" 2>"$W/err"
+mkdir "$W/q"
+for from in "docker_archive: $W/app.tar" "layout: $W/back, tag: '1'"; do
+	for name in one two; do
+		printf 'duet: 1\nname: %s\nimage: {from: {%s}}\n' "$name" "$from" >"$W/q/duet.yaml"
+		is "from {${from%%:*}} as $name" "$("$DUET" build --store "$W/third" -C "$W/q" 2>"$W/err")" "$id"
+		"$DUET" gc --store "$W/third" >/dev/null 2>&1
+	done
+	is "from {${from%%:*}}: it runs" "$("$DUET" run --store "$W/third" -C "$W/q" 2>/dev/null)" made
+done
+
+# a mirror that has nothing is told of and passed by; one that has all leaves the registry in peace
+origin=$REGISTRY origin_log=$REGISTRY_LOG
+registry_start mirror
+mirrors() {
+	echo "registries: {'$origin': {plain_http: true, mirrors: ['$REGISTRY']}," \
+		"'$REGISTRY': {plain_http: true}}" >"$W/config/duet/config.yaml"
+}
+mirrors
+is 'a mirror without it: the id' "$("$DUET" pull --store "$W/mirrored" "$origin/team/app:1" 2>"$W/err")" "$id"
+has 'a mirror without it: that is told' "$(cat "$W/err")" "duet: warning: mirror $REGISTRY: "
+skopeo copy -q --src-tls-verify=false --dest-tls-verify=false "docker://$origin/team/app:1" \
+	"docker://$REGISTRY/team/app:1"
+: >"$origin_log"
+is 'a mirror with it: the id' "$("$DUET" pull --store "$W/mirrored2" "$origin/team/app:1" 2>"$W/err")" "$id"
+is 'a mirror with it: nothing is told' "$(grep -c warning "$W/err")" 0
+is 'a mirror with it: the registry is not asked' "$(grep -c 'GET /v2/team' "$origin_log")" 0
+REGISTRY=$origin
+registry_allow
+
 "$DUET" push --store "$W/store" nobody "$REGISTRY/team/app:1" >/dev/null 2>"$W/err"
 is 'no such image: exit code' $? 2
 has 'no such image' "$(cat "$W/err")" 'there is no image'

@@ -263,6 +263,47 @@ KERNEL=
 if (vm_kernel) >/dev/null 2>&1; then
 	vm_kernel
 fi
+# --no-cache reaches what is copied out of another image, and nothing else does.
+stages() {
+	cat >"$P/duet.yaml" <<-END
+		duet: 1
+		name: stepped
+		images:
+		  made:
+		    from: {archive: $W/root.tar.zst}
+		    steps: [{run: cat /proc/sys/kernel/random/uuid >/uuid}]
+		image:
+		  from: {archive: $W/root.tar.zst}
+		  steps: [{copy: /uuid, from: made, to: /}]
+	END
+	build >/dev/null
+	is "$who: out of another image: exit code" $? 0
+	one=$(run cat /uuid)
+	is "$who: out of another image: again" "$(build >/dev/null; run cat /uuid)" "$one"
+	build --no-cache >/dev/null
+	two=$(run cat /uuid)
+	is "$who: out of another image: 36 letters" "${#one} ${#two}" '36 36'
+	[ "$one" != "$two" ] || not_ok "$who: out of another image: not made again with --no-cache"
+}
+
+# What differs is told, and nothing else is.
+explains() {
+	spec '    - run: echo x >/x' '      environment: {A: 1}'
+	build >/dev/null
+	build --explain-cache >/dev/null
+	has "$who: explained: found" "$(cat "$W/err")" 'run echo x >/x: found'
+	spec '    - run: echo y >/x' '      environment: {A: 2}'
+	build --explain-cache >/dev/null
+	has "$who: explained: two inputs" "$(cat "$W/err")" \
+		'run echo y >/x: made, because the command and the environment differ'
+	touch -d '2024-05-06' "$SMALL/opt/newer"
+	pack "$SMALL" "$W/newer.tar.zst"
+	sed -i "s,$W/root.tar.zst,$W/newer.tar.zst," "$P/duet.yaml"
+	build --explain-cache >/dev/null
+	has "$who: explained: the layers below" "$(cat "$W/err")" 'made, because the layers below differ'
+	rm -f "$SMALL/opt/newer"
+}
+
 for who in $(all_users); do
 	user_folders "$who" || continue
 	sees
@@ -272,6 +313,8 @@ for who in $(all_users); do
 	mounts
 	secrets
 	failed
+	stages
+	explains
 	[ -z "$KERNEL" ] || disks
 	no_leftovers "$who" "$store"
 	is_sound "$who" "$who" "$store"
