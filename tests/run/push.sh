@@ -78,6 +78,32 @@ is 'its config stays' "$(curl -s -H 'Accept: application/vnd.oci.image.manifest.
 	"http://$REGISTRY/v2/copy/app/manifests/2" |
 	$PYTHON -c 'import json, sys; print(json.load(sys.stdin)["config"]["digest"])')" "$id"
 
+# every digest is right, but the config names other layers than there are
+$PYTHON - "http://$REGISTRY" "$W/raw" <<-'END' >"$W/liar" || exit 99
+	import hashlib, json, sys, urllib.request
+	base, manifest = sys.argv[1] + "/v2/team/app", json.load(open(sys.argv[2]))
+	def ask(method, url, data=None, kind="application/octet-stream"):
+	    request = urllib.request.Request(url, data, {"Content-Type": kind}, method=method)
+	    return urllib.request.urlopen(request)
+	config = json.load(ask("GET", base + "/blobs/" + manifest["config"]["digest"]))
+	config["rootfs"]["diff_ids"][-1] = "sha256:" + 64 * "5"
+	text = json.dumps(config).encode()
+	digest = "sha256:" + hashlib.sha256(text).hexdigest()
+	place = ask("POST", base + "/blobs/uploads/", b"").headers["Location"]
+	ask("PUT", place + "&digest=" + digest, text)
+	manifest["config"].update(digest=digest, size=len(text))
+	ask("PUT", base + "/manifests/liar", json.dumps(manifest).encode(), manifest["mediaType"])
+END
+for runner in container vm all; do
+	"$DUET" pull --on $runner --store "$W/liar-$runner" "$REGISTRY/team/app:liar" >"$W/out" 2>"$W/err"
+	is "another diff-id, --on $runner: exit code" $? 1
+	has "another diff-id, --on $runner" "$(cat "$W/err")" 'error[fetch.digest]: '
+	is "another diff-id, --on $runner: no image, and no layer by that name" \
+		"$(find "$W/liar-$runner/v1/images" "$W/liar-$runner"/v1/*/ -name '555555*' 2>/dev/null; cat "$W/out"
+		ls "$W/liar-$runner/v1/images" 2>/dev/null)" ''
+	no_leftovers "another diff-id, --on $runner" "$W/liar-$runner"
+done
+
 # what was exported, and a layout, as what an image begins with, and no more: the same id, also after gc
 "$DUET" export --store "$W/store" -C "$W/p" --format docker-archive "$W/app.tar" 2>"$W/err"
 mkdir "$W/q"
