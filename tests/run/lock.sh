@@ -293,6 +293,14 @@ images() {
 	fails 'image: known already, for another platform' 'not for linux/arm64' build
 	spec "  from: $host/team/web:1"
 	works 'image: without a digest again' lock --update "$host/team/web"
+	S=$W/store-bare
+	works 'image: a store' build --locked
+	rm -f "$S"/v1/images/*
+	works 'image: that has no layers any more' gc
+	fails 'image: frozen, the layers gone' 'is not all in the store, and --frozen asks no network' \
+		build --frozen
+	works 'image: and with the network' build --locked
+	S=$W/store-images
 	registry_stop
 	works 'image: frozen, the registry gone' build --frozen
 	S=$W/store-empty

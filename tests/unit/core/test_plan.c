@@ -265,7 +265,8 @@ static void run_key(const char *from, const char *to, const char *rules, const c
 {
 	static const char text[] = "duet: 1\nname: web\nimage:\n  from: {directory: a}\n"
 				   "  platform: linux/amd64\n"
-				   "  steps: [{run: echo, network: none, secrets: [s], cache: [/c]}]\n"
+				   "  steps: [{run: echo, network: none, secrets: [s], cache: [/c],\n"
+				   "    environment: {E: 1}, user: u, workdir: /w}]\n"
 				   "secrets: {s: {env: A}, t: {env: A}}\n";
 	_cleanup_free_ char *changed = replace(text, from, to);
 	struct digest digests[2] = { { { 1 } } }, below;
@@ -290,6 +291,8 @@ START_TEST(test_run_key)
 		{ "echo", "true", "r", "c", 1 },	{ "network: none", "network: nat", "r", "c", 1 },
 		{ "amd64", "arm64", "r", "c", 1 },	{ "secrets: [s]", "secrets: [t]", "r", "c", 1 },
 		{ "/c", "/d", "r", "c", 1 },		{ "web", "web", "R", "c", 1 },
+		{ "E: 1", "E: 2", "r", "c", 1 },	{ "user: u", "user: v", "r", "c", 1 },
+		{ "workdir: /w", "workdir: /x", "r", "c", 1 },
 		{ "web", "web", "r", "C", 1 },		{ "web", "web", "r", "c", 2 },
 	};
 	struct digest plain, same, other;
