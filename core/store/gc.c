@@ -32,7 +32,7 @@ struct gc {
 
 static void mark_layers(struct gc *gc, const struct store_layer *layers, size_t count)
 {
-	struct digest chain;
+	struct digest chain = { { 0 } };
 
 	for (size_t i = 0; i < count; i++) {
 		const struct store_layer *layer = &layers[i];
