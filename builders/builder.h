@@ -25,6 +25,14 @@ struct resolve {
 	bool refresh;		/* what the store remembers of an answer does not count: ask again */
 };
 
+/* An image of the spec that others take from, in one build. */
+struct stage {
+	struct rootfs *rootfs;	/* owned; NULL: not open yet */
+	bool is_made;		/* by this build, in whichever process: no_cache is satisfied */
+	bool has_chain;
+	struct digest chain;	/* of its layers */
+};
+
 struct build {
 	struct store *store;		/* borrowed */
 	const struct spec *spec;	/* borrowed */
@@ -43,9 +51,9 @@ struct build {
 	 */
 	int (*run_step)(struct store *store, const struct rootfs *below, const struct job *job,
 			struct store_tmp *upper, char **ret_tail, int *ret_code, struct err *err);
-	/* builders.c's own: what other images take from is built when it is needed */
-	struct rootfs **stages;		/* owned, each; by index of spec->stages; NULL: not yet */
-	bool is_part;			/* one of several processes: builds nothing side by side */
+	/* the builders' own: what other images take from is built when it is needed */
+	struct stage *stages;		/* owned; by index of spec->stages */
+	bool is_started;		/* one of several processes, or they have been started */
 };
 
 /* A step's blob, open for unpacking. */
@@ -111,7 +119,8 @@ int builders_lock(struct build *build, struct err *err);
 int builders_check(struct resolve *resolve, struct strv *ret_drifts, struct err *err);
 /* An image of the spec that others take from, as trees; built when it is asked for first. Borrowed. */
 int builders_stage(struct build *build, size_t number, struct rootfs **ret, struct err *err);
-void build_done(struct build *build);
+/* The name of its reference. Owned. */
+char *builder_stage_name(const struct build *build, size_t number);
 
 /*
  * kernel.c: finds or makes the kernel that the spec asks for and opens it as rootfs->kernel. The
@@ -138,8 +147,7 @@ const struct plan *builder_plan_of(const struct build *build, const struct plan_
  * The latest time that a run step's files may have: the date of the layers below and of the plan's base,
  * not before LAYER_TIME.
  */
-int64_t builder_run_time(const struct build *build, const struct plan_step *step,
-			 const struct stack *below);
+int64_t builder_run_time(const struct plan *plan, const struct store_layer *below, size_t count);
 
 /* pack.c: runs a pack request whose result becomes a blob of the store, and opens that. */
 struct worker_request;

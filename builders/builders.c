@@ -1,171 +1,24 @@
 /*
- * From a plan to a rootfs. For each step: its layer is looked up by the step's own key; when it is
- * there in the forms that are wanted, that is all. Else the step's builder opens the blob, workers
- * unpack it into temporary folders of the store, and the forms are published; then the step's record;
- * last the image's.
+ * From a plan to a rootfs: the layer of each step is found or made (step.c), then the image's reference
+ * is written. The images that others take from are images like any other, built when one is asked for.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "builders/explain.h"
 #include "builders/oci.h"
 #include "builders/oci/image.h"
-#include "builders/stack.h"
+#include "builders/step.h"
 #include "builders/stages.h"
 #include "core/fs.h"
 #include "core/image.h"
-#include "core/log.h"
 #include "core/mem.h"
-
-/* One image that is being built. */
-struct making {
-	struct build *build;
-	const struct plan *plan;
-	char *name;		/* owned; of its reference */
-	struct stack *stack;
-	struct explain explain;
-	char *rules;		/* owned; of run steps */
-};
 
 static void making_done(struct making *making)
 {
 	explain_done(&making->explain);
 	free(making->rules);
-}
-
-/* The blob of a layer that was made before, in another form: 1, 0 when the store lacks it, -1. */
-static int open_kept(struct store *store, const struct store_layer *layer, struct build_blob *ret,
-		     struct err *err)
-{
-	int found = layer->has_blob
-			    ? store_blob_open(store, &layer->blob, &ret->fd, &ret->bytes, err)
-			    : 0;
-
-	if (found != 1)
-		return found;
-	ret->in_store = ret->has_expected = ret->allow_xz = true;
-	ret->expected = layer->blob;
-	return 1;
-}
-
-/* The blob of a layer whose tree a run step needs (stack.h). */
-static int reopen(void *data, size_t number, struct build_blob *ret, struct err *err)
-{
-	struct making *making = data;
-	const struct plan_step *step = &making->plan->steps[number];
-	int found = open_kept(making->build->store, &making->stack->layers[number], ret, err);
-
-	if (found != 0)
-		return found < 0 ? -1 : 0;
-	return builder_of(step->source, step->step)->open(making->build, step, making->stack, ret,
-							  err);
-}
-
-/* A step's layer: what the store has of it (`known`), and the rest made from its blob. */
-static int build_step(struct making *making, const struct plan_step *step, const struct digest *key,
-		      bool known, struct store_layer *layer, struct stack_forms *forms,
-		      struct err *err)
-{
-	const struct builder *builder = builder_of(step->source, step->step);
-	struct build *build = making->build;
-	struct build_blob blob = { .fd = -1 };
-	int result = known ? open_kept(build->store, layer, &blob, err) : 0;
-	int64_t time_s = known ? layer->time_s : 0;
-
-	if (result == 0) {
-		if (builder->open(build, step, making->stack, &blob, err) < 0)
-			return -1;
-		time_s = blob.time_s;
-	}
-	result = stack_make(making->stack, &blob, step->summary, layer, forms, err);
-	close(blob.fd);
-	layer->time_s = time_s;
-	if (result == 0 && step->layer && !digest_equal(&layer->diff_id, &step->layer->diff_id))
-		return err_set(err, ERR_FETCH_DIGEST, "the layer is another one than the image's "
-						      "config names: its diff-id differs");
-	if (result < 0 || store_step_set(build->store, key, layer, err) < 0 ||
-	    (blob.has_locked_key && store_step_set(build->store, &blob.locked_key, layer, err) < 0))
-		return -1;
-	log_progress_end(step->summary);
-	return 0;
-}
-
-static bool is_run(const struct plan_step *step)
-{
-	return step->step && step->step->kind == STEP_RUN;
-}
-
-/* What a step is made from, on the layers so far. */
-static struct plan_run inputs_of(const struct making *making, const struct plan_step *step)
-{
-	const struct stack *stack = making->stack;
-
-	return (struct plan_run){
-		.step = step, .stages = making->build->plans->stages, .rules = making->rules,
-		.chain = stack->count ? &stack->chains[stack->count - 1] : NULL,
-		.time_s = is_run(step) ? builder_run_time(making->build, step, stack) : 0,
-	};
-}
-
-/* Under which key the store has a step's layer. */
-static void layer_key(const struct plan_run *inputs, struct digest *ret)
-{
-	if (is_run(inputs->step))
-		plan_run_key(inputs, ret);
-	else
-		*ret = inputs->step->own_key;
-}
-
-/* --explain-cache: what becomes of a step, and why. */
-static void tell_why(const struct making *making, size_t number, bool known, bool whole)
-{
-	const struct plan_step *step = &making->plan->steps[number];
-	_cleanup_free_ char *why = known ? NULL : explain_step(&making->explain, number);
-
-	if (known)
-		log_note("%s: %s", step->summary, whole ? "found" : "found in another form");
-	else
-		log_note("%s: made, because %s", step->summary, why);
-}
-
-static int find_or_build(struct making *making, size_t number, struct err *err)
-{
-	const struct plan_step *step = &making->plan->steps[number];
-	const struct place *place = step->step ? &step->step->place : &step->source->place;
-	const struct plan_run inputs = inputs_of(making, step);
-	_cleanup_(stack_forms_done) struct stack_forms forms = { -1, -1, { -1, -1 } };
-	struct store *store = making->build->store;
-	struct store_layer layer;
-	struct digest key;
-	bool known;
-	int found;
-
-	layer_key(&inputs, &key);
-	explain_add(&making->explain, number, &inputs);
-	found = store_step_get(store, &key, &layer, err);
-	/* what is copied out of another image comes out of its run steps */
-	if (found == 1 && making->build->no_cache &&
-	    (is_run(step) || (step->step && step->step->from_image)))
-		found = 0;
-	if (making->build->refresh && builder_of(step->source, step->step) == &debian_builder)
-		found = 0;
-	known = found == 1;
-	if (known)
-		found = stack_open(making->stack, &layer, &forms, err);
-	if (making->build->explain_cache && found >= 0)
-		tell_why(making, number, known, stack_is_whole(making->stack, &forms));
-	if (found >= 0 && !stack_is_whole(making->stack, &forms))
-		found = build_step(making, step, &key, known, &layer, &forms, err);
-	if (found >= 0) {
-		stack_push(making->stack, &layer, &forms);
-		return 0;
-	}
-	if (err->place) /* of another image that this one takes from: it says which */
-		return -1;
-	err_wrap(err, "build %s: %s", making->plan->name, step->summary);
-	return err_place(err, making->build->spec->file, place->line, place->column);
 }
 
 static uint64_t now_ns(void)
@@ -229,6 +82,17 @@ static int write_image(struct making *making, struct digest *ret_id, struct err 
 					      err);
 }
 
+/* Is each step to be looked at, although the image is there? */
+static bool must_look(const struct making *making)
+{
+	const struct build *build = making->build;
+	size_t number = (size_t)(making->plan - build->plans->stages);
+
+	if (making->plan != &build->plans->image && build->stages[number].is_made)
+		return false;
+	return build->no_cache || build->explain_cache;
+}
+
 /* The image as it was built before: 1 when its plan is the same and all its forms are there. */
 static int open_built(struct making *making, struct digest *ret_id, struct err *err)
 {
@@ -237,8 +101,8 @@ static int open_built(struct making *making, struct digest *ret_id, struct err *
 
 	if (found != 1)
 		return found;
-	if (!digest_equal(&image.plan_key, &making->plan->key) || making->build->no_cache ||
-	    making->build->explain_cache || image.layer_count != making->plan->step_count)
+	if (!digest_equal(&image.plan_key, &making->plan->key) || must_look(making) ||
+	    image.layer_count != making->plan->step_count)
 		found = 0;
 	for (size_t i = 0; found == 1 && i < image.layer_count; i++) {
 		_cleanup_(stack_forms_done) struct stack_forms forms = { -1, -1, { -1, -1 } };
@@ -265,7 +129,7 @@ static int build_all(struct making *making, struct digest *ret_id, struct err *e
 	if (oci_fetch_base(making->build, plan, making->stack->wanted, err) < 0)
 		return err_wrap(err, "build %s", plan->name);
 	for (size_t i = 0; i < plan->step_count; i++)
-		if (find_or_build(making, i, err) < 0)
+		if (step_build(making, i, err) < 0)
 			return -1;
 	return write_image(making, ret_id, err);
 }
@@ -282,7 +146,7 @@ static int build_image(struct build *build, const struct plan *plan, char *name,
 
 	rootfs_init(ret);
 	stack_init(stack, build->store, forms);
-	stack->reopen = reopen;
+	stack->reopen = step_reopen;
 	stack->reopen_data = &making;
 	result = open_built(&making, &ret->image_id, err);
 	if (result == 0) {
@@ -306,7 +170,7 @@ static int build_image(struct build *build, const struct plan *plan, char *name,
 static int build_stage(struct build *build, size_t number, struct rootfs *ret, struct err *err)
 {
 	const struct plan *plan = &build->plans->stages[number];
-	_cleanup_free_ char *name = xasprintf("%s/%s", build->spec->name, plan->name);
+	_cleanup_free_ char *name = builder_stage_name(build, number);
 
 	return build_image(build, plan, name, ROOTFS_TREES, ret, err);
 }
@@ -322,32 +186,52 @@ static int make_stage(struct build *build, size_t number, struct err *err)
 	return 0;
 }
 
-int builders_stage(struct build *build, size_t number, struct rootfs **ret, struct err *err)
+/* *ret: the image as it is open now. */
+static int open_stage(struct build *build, size_t number, struct rootfs **ret, struct err *err)
 {
-	_cleanup_free_ struct rootfs *rootfs = NULL;
+	_cleanup_free_ struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
+	struct stage *stage = &build->stages[number];
 
-	if (!build->stages) {
-		build->stages = xcalloc(build->plans->stage_count, sizeof(*build->stages));
-		if (!build->is_part && stages_build(build, number, make_stage, err) < 0)
-			return -1;
-	}
-	if (!build->stages[number]) {
-		rootfs = xcalloc(1, sizeof(*rootfs));
-		if (build_stage(build, number, rootfs, err) < 0)
-			return -1;
-		build->stages[number] = TAKE_PTR(rootfs);
-	}
-	*ret = build->stages[number];
+	if (build_stage(build, number, rootfs, err) < 0)
+		return -1;
+	stage->is_made = stage->has_chain = true;
+	stage->chain = (struct digest){ 0 };
+	for (size_t i = 0; i < rootfs->layer_count; i++)
+		digest_chain(i ? &stage->chain : NULL, &rootfs->layers[i].diff_id, &stage->chain);
+	*ret = stage->rootfs = TAKE_PTR(rootfs);
 	return 0;
 }
 
-void build_done(struct build *build)
+int builders_stage(struct build *build, size_t number, struct rootfs **ret, struct err *err)
 {
-	for (size_t i = 0; build->stages && i < build->plans->stage_count; i++) {
-		if (!build->stages[i])
+	*ret = build->stages[number].rootfs;
+	if (*ret)
+		return 0;
+	if (!build->is_started) {
+		build->is_started = true;
+		if (stages_build(build, number, make_stage, err) < 0)
+			return -1;
+	}
+	return open_stage(build, number, ret, err);
+}
+
+char *builder_stage_name(const struct build *build, size_t number)
+{
+	return xasprintf("%s/%s", build->spec->name, build->plans->stages[number].name);
+}
+
+static void begin(struct build *build)
+{
+	build->stages = xcalloc(build->plans->stage_count, sizeof(*build->stages));
+}
+
+static void end(struct build *build)
+{
+	for (size_t i = 0; i < build->plans->stage_count; i++) {
+		if (!build->stages[i].rootfs)
 			continue;
-		rootfs_done(build->stages[i]);
-		free(build->stages[i]);
+		rootfs_done(build->stages[i].rootfs);
+		free(build->stages[i].rootfs);
 	}
 	free(build->stages);
 	build->stages = NULL;
@@ -356,9 +240,11 @@ void build_done(struct build *build)
 int builders_build(struct build *build, struct rootfs *ret, struct err *err)
 {
 	_cleanup_free_ char *name = xstrdup(build->name ? build->name : build->spec->name);
-	int result = build_image(build, &build->plans->image, name, build->forms, ret, err);
+	int result;
 
-	build_done(build);
+	begin(build);
+	result = build_image(build, &build->plans->image, name, build->forms, ret, err);
+	end(build);
 	if (result < 0 || !(build->forms & ROOTFS_DISKS) || build->no_kernel)
 		return result;
 	if (builder_kernel(build, ret, err) == 0)
@@ -384,7 +270,7 @@ static int lock_step(struct build *build, const struct plan *plan, size_t number
 		return builder->fetch(build, step, err);
 	making.stack = stack = xcalloc(1, sizeof(*stack));
 	stack_init(stack, build->store, ROOTFS_TREES);
-	result = find_or_build(&making, number, err);
+	result = step_build(&making, number, err);
 	stack_done(stack);
 	return result;
 }
@@ -400,9 +286,13 @@ static int lock_plan(struct build *build, const struct plan *plan, struct err *e
 int builders_lock(struct build *build, struct err *err)
 {
 	const struct plans *plans = build->plans;
+	int result = 0;
 
-	for (size_t i = 0; i < plans->stage_count; i++)
-		if (lock_plan(build, &plans->stages[i], err) < 0)
-			return -1;
-	return lock_plan(build, &plans->image, err);
+	begin(build);
+	for (size_t i = 0; result == 0 && i < plans->stage_count; i++)
+		result = lock_plan(build, &plans->stages[i], err);
+	if (result == 0)
+		result = lock_plan(build, &plans->image, err);
+	end(build);
+	return result;
 }

@@ -43,19 +43,11 @@ static void add(void *data, const char *name, const struct digest *value)
 	strv_addf(&adding->explain->now, "%zu %s %s", adding->number, name, hex);
 }
 
-void explain_add(struct explain *explain, size_t number, const struct plan_run *run)
+void explain_add(struct explain *explain, size_t number, const struct plan_made *made)
 {
-	const struct plan_step *step = run->step;
 	struct adding adding = { explain, number };
 
-	if (step->step && step->step->kind == STEP_RUN) {
-		plan_run_inputs(run, add, &adding);
-		return;
-	}
-	add(&adding, step->step && step->step->from_image ? "the image that is copied from"
-							  : "the input's content", &step->input);
-	/* all else that the key is of: where it goes, owner, mode, packages, ... */
-	add(&adding, "what the spec says of it", &step->own_key);
+	plan_layer_inputs(made, add, &adding);
 }
 
 /* ---- what differs ---------------------------------------------------------------------------- */

@@ -15,8 +15,8 @@ struct explain {
 
 /* Reads what the last build of `image` was made from; what cannot be read counts as none. */
 void explain_read(struct explain *explain, struct store *store, const char *image);
-/* Adds the inputs of run->step, which need be no run step. */
-void explain_add(struct explain *explain, size_t number, const struct plan_run *run);
+/* Adds what a step's layer is made from. */
+void explain_add(struct explain *explain, size_t number, const struct plan_made *made);
 /* "the environment and the layers below differ", "nothing differs", or that it is new. Owned. */
 char *explain_step(const struct explain *explain, size_t number);
 /* Keeps what this build was made from. */

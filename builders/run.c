@@ -46,17 +46,15 @@ const struct plan *builder_plan_of(const struct build *build, const struct plan_
 	return &build->plans->image;
 }
 
-int64_t builder_run_time(const struct build *build, const struct plan_step *step,
-			 const struct stack *below)
+int64_t builder_run_time(const struct plan *plan, const struct store_layer *below, size_t count)
 {
-	const struct plan *plan = builder_plan_of(build, step);
 	int64_t time_s = LAYER_TIME;
 
 	if (plan->created_s > time_s)
 		time_s = plan->created_s;
-	for (size_t i = 0; i < below->count; i++)
-		if (below->layers[i].time_s > time_s)
-			time_s = below->layers[i].time_s;
+	for (size_t i = 0; i < count; i++)
+		if (below[i].time_s > time_s)
+			time_s = below[i].time_s;
 	return time_s;
 }
 
@@ -96,7 +94,8 @@ static int pack(struct build *build, const struct plan_step *step, const struct 
 	struct worker_request request = {
 		.version = WORKER_VERSION, .op = WORKER_PACK_UPPER, .fd_count = 2, .text = "/",
 		.flags = build->store->map.kind == IDMAP_SINGLE ? WORKER_SINGLE_UID : 0,
-		.time_s = builder_run_time(build, step, below),
+		.time_s = builder_run_time(builder_plan_of(build, step), below->layers,
+					   below->count),
 	};
 	_cleanup_close_ int upper = openat(tmp->dir, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW |
 					   O_CLOEXEC);

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "builders/recorded.h"
 #include "core/fs.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -52,15 +53,9 @@ static bool takes_from(const struct image_spec *image, size_t number)
 {
 	if (image->from.kind == SOURCE_IMAGE && image->from.image == number)
 		return true;
-	for (size_t i = 0; i < image->step_count; i++) {
-		const struct step *step = &image->steps[i];
-
-		if (step->kind == STEP_COPY && step->from_image && step->image == number)
+	for (size_t i = 0; i < image->step_count; i++)
+		if (step_takes_from(&image->steps[i], number))
 			return true;
-		for (size_t j = 0; j < step->mount_count; j++)
-			if (step->mounts[j].image == number)
-				return true;
-	}
 	return false;
 }
 
@@ -68,7 +63,7 @@ static bool takes_from(const struct image_spec *image, size_t number)
 static int is_built(const struct build *build, size_t number, struct err *err)
 {
 	const struct plan *plan = &build->plans->stages[number];
-	_cleanup_free_ char *name = xasprintf("%s/%s", build->spec->name, plan->name);
+	_cleanup_free_ char *name = builder_stage_name(build, number);
 	struct store_image image;
 	int found = store_image_get(build->store, name, &image, err);
 
@@ -79,44 +74,37 @@ static int is_built(const struct build *build, size_t number, struct err *err)
 	return found;
 }
 
-/* A copy's layer may be there although the image that it is out of is not. */
-static int is_needed(const struct build *build, size_t number, struct err *err)
+/* What is taken from it may be there although the image itself is not. */
+static bool is_needed(const struct build *build, size_t number, const bool *found)
 {
 	const struct plan *plan = &build->plans->image;
-	struct store_layer layer;
 
-	for (size_t i = 0; i < plan->step_count; i++) {
-		const struct step *step = plan->steps[i].step;
-		int found;
-
-		for (size_t j = 0; step && j < step->mount_count; j++)
-			if (step->mounts[j].image == number)
-				return 1;
-		if (!step || step->kind != STEP_COPY || !step->from_image || step->image != number)
-			continue;
-		found = build->no_cache ? 0 : store_step_get(build->store, &plan->steps[i].own_key,
-							     &layer, err);
-		if (found != 1)
-			return found < 0 ? -1 : 1;
-	}
-	return 0;
+	for (size_t i = 0; i < plan->step_count; i++)
+		if (plan->steps[i].step && !found[i] &&
+		    step_takes_from(plan->steps[i].step, number))
+			return true;
+	return false;
 }
 
 /* What is to be built: from the last to the first, since each stands behind those that it takes from. */
 static int find_needed(struct parts *parts, size_t first, size_t *ret_count, struct err *err)
 {
 	const struct spec *spec = parts->build->spec;
+	_cleanup_free_ bool *found = xcalloc(parts->build->plans->image.step_count, sizeof(*found));
 
 	*ret_count = 0;
+	if (recorded_steps(parts->build, found, err) < 0)
+		return -1;
 	for (size_t i = parts->count; i-- > 0;) {
 		struct part *part = &parts->items[i];
-		int needed = i == first ? 1 : is_needed(parts->build, i, err), built;
+		bool needed = i == first || is_needed(parts->build, i, found);
+		int built;
 
-		for (size_t j = i + 1; needed == 0 && j < parts->count; j++)
+		for (size_t j = i + 1; !needed && j < parts->count; j++)
 			needed = parts->items[j].state == PART_WAITS &&
 				 takes_from(&spec->stages[j], i);
-		built = needed == 1 ? is_built(parts->build, i, err) : 0;
-		if (needed < 0 || built < 0)
+		built = needed ? is_built(parts->build, i, err) : 0;
+		if (built < 0)
 			return -1;
 		part->state = needed && !built ? PART_WAITS : PART_UNNEEDED;
 		*ret_count += part->state == PART_WAITS;
@@ -160,8 +148,7 @@ static void build_part(struct parts *parts, size_t number, int pipe)
 	struct store store;
 
 	log_set_part(parts->build->plans->stages[number].name);
-	build.stages = NULL;
-	build.is_part = true;
+	build.is_started = true;
 	build.store = &store;
 	if (open_own_store(parts->build->store, &store, &err) == 0)
 		(void)parts->make(&build, number, &err);
@@ -264,6 +251,8 @@ static void end(struct parts *parts, size_t number)
 	str_done(&part->answer);
 	part->state = PART_DONE;
 	parts->running--;
+	parts->build->stages[number].is_made = err.code == 0;
+	parts->build->stages[number].has_chain = false;
 	if (err.code && number < parts->failed) {
 		parts->failed = number;
 		err_move(&parts->err, &err);

@@ -176,6 +176,18 @@ static void fill_process(const struct plan *plan, const struct step *step, struc
 	process_overlay(ret, &step->process);
 }
 
+static void add_run_key(struct making *making, struct plan_step *step)
+{
+	_cleanup_free_ struct digest *stages = xcalloc(making->spec->stage_count, sizeof(*stages));
+
+	for (size_t i = 0; i < step->step->mount_count; i++) {
+		size_t number = step->step->mounts[i].image;
+
+		stages[number] = making->stages[number].key;
+	}
+	key_of_run(step, making->inputs->rules, stages, &step->own_key);
+}
+
 static int add_step(struct making *making, size_t number)
 {
 	const struct step *of = &making->image->steps[number];
@@ -185,8 +197,7 @@ static int add_step(struct making *making, size_t number)
 	step->summary = step_summary(making->spec, of);
 	if (of->kind == STEP_RUN) {
 		fill_process(making->plan, of, &step->process);
-		key_of_run(&(struct plan_run){ .step = step, .stages = making->stages,
-						.rules = making->inputs->rules }, &step->own_key);
+		add_run_key(making, step);
 		finish_row(making, step);
 		return 0;
 	}

@@ -11,7 +11,7 @@
 #include "core/spec.h"
 
 /* Goes into every key: raised when a step's result changes for the same inputs. */
-#define PLAN_FORMAT "duet-plan-2"
+#define PLAN_FORMAT "duet-plan-3"
 #define PLAN_SUMMARY_MAX 60	/* bytes of a name or command in a summary */
 
 /* A layer that an image begins with, known before anything is fetched. */
@@ -50,8 +50,8 @@ struct plan_inputs {
 struct plan_step {
 	struct digest key;		/* of this step and all below it */
 	/*
-	 * of this step's own layer. Of a run step it is what it does; what it gives depends on the layers
-	 * below too, whose diff-ids are known only when they are built: see plan_run_key.
+	 * of this step alone. What a run step and a copy out of another image give depends on layers whose
+	 * diff-ids are known only when they are built: see plan_layer_key.
 	 */
 	struct digest own_key;
 	const struct image_spec *image;	/* borrowed: whose step this is */
@@ -90,21 +90,26 @@ struct plans {
  */
 int plan_make(struct plan *ret, const struct spec *spec, const struct image_spec *image,
 	      const struct plan_inputs *inputs, const struct plan *stages, struct err *err);
-/* What a run step's layer is made from. Everything is borrowed. */
-struct plan_run {
+/* What a step's layer is made from. Everything is borrowed. */
+struct plan_made {
 	const struct plan_step *step;
-	const struct plan *stages;
 	const char *rules;		/* as in struct plan_inputs */
 	const struct digest *chain;	/* of the layers below; NULL: there are none */
-	int64_t time_s;			/* the date of the layers below, which is its own */
+	int64_t time_s;			/* of a run step: the date of the layers below, which is its own */
+	/* the chain-ids of spec->stages, by their index; of those alone that the step takes from */
+	const struct digest *stages;
 };
 
-/* The key of a run step's layer, of its own key and what lies below: `stages` and `rules` are not needed. */
-void plan_run_key(const struct plan_run *run, struct digest *ret);
+/*
+ * The key of a step's layer: its own key, but for what takes more than the spec says. Of a run step: what it
+ * does, the layers below and those of the images that it mounts; of a copy out of an image: that
+ * image's layers.
+ */
+void plan_layer_key(const struct plan_made *made, struct digest *ret);
 /* Calls `each` for every input of that layer: a name for people, and a digest of its value. */
-void plan_run_inputs(const struct plan_run *run,
-		     void (*each)(void *data, const char *name, const struct digest *value),
-		     void *data);
+void plan_layer_inputs(const struct plan_made *made,
+		       void (*each)(void *data, const char *name, const struct digest *value),
+		       void *data);
 /* The own key that the step of a source (an archive, a folder, a Debian root) has with this input. */
 void plan_source_key(const struct source *source, const struct digest *input, struct digest *ret);
 /* What `duet plan` prints. Owned texts. */

@@ -3,7 +3,8 @@
  * PLAN_FORMAT and the second what the key is of, so that no two kinds of key can be equal.
  *
  *	own key    of a step: its builder, its input's digest, what the spec says about its result
- *	run key    of a run step's layer: its own key, the chain-id of the layers below, their date
+ *	layer key  of a step's layer: the own key; of a run step and a copy out of an image what it does,
+ *		   and the chain-ids of the layers that it takes from
  *	key        of a step: the key of the step below (empty for the first) and its own key
  *	image key  the last step's key and the config
  *
@@ -111,81 +112,104 @@ void key_of_own_step(const struct plan_step *step, struct digest *ret)
 	sha256_end(&hash, ret);
 }
 
-/* ---- run steps: each input by its name -------------------------------------------------------- */
+/* ---- layers: each input by its name ------------------------------------------------------------ */
 
-static void add_rules(struct sha256 *hash, const struct plan_run *run)
+static void add_rules(struct sha256 *hash, const struct plan_made *made)
 {
-	sha256_add_text(hash, run->rules);
+	sha256_add_text(hash, made->rules);
 }
 
-static void add_platform(struct sha256 *hash, const struct plan_run *run)
+static void add_platform(struct sha256 *hash, const struct plan_made *made)
 {
-	sha256_add_text(hash, run->step->image->platform);
+	sha256_add_text(hash, made->step->image->platform);
 }
 
-static void add_command(struct sha256 *hash, const struct plan_run *run)
+static void add_command(struct sha256 *hash, const struct plan_made *made)
 {
-	add_texts(hash, &run->step->step->argv);
+	add_texts(hash, &made->step->step->argv);
 }
 
-static void add_environment(struct sha256 *hash, const struct plan_run *run)
+static void add_environment(struct sha256 *hash, const struct plan_made *made)
 {
-	add_texts(hash, &run->step->process.environment);
+	add_texts(hash, &made->step->process.environment);
 }
 
-static void add_user(struct sha256 *hash, const struct plan_run *run)
+static void add_user(struct sha256 *hash, const struct plan_made *made)
 {
-	sha256_add_text(hash, run->step->process.user);
+	sha256_add_text(hash, made->step->process.user);
 }
 
-static void add_workdir(struct sha256 *hash, const struct plan_run *run)
+static void add_workdir(struct sha256 *hash, const struct plan_made *made)
 {
-	sha256_add_text(hash, run->step->process.workdir);
+	sha256_add_text(hash, made->step->process.workdir);
 }
 
-static void add_network(struct sha256 *hash, const struct plan_run *run)
+static void add_network(struct sha256 *hash, const struct plan_made *made)
 {
-	add_number(hash, run->step->step->network);
+	add_number(hash, made->step->step->network);
 }
 
-static void add_caches(struct sha256 *hash, const struct plan_run *run)
+static void add_caches(struct sha256 *hash, const struct plan_made *made)
 {
-	add_texts(hash, &run->step->step->cache);
+	add_texts(hash, &made->step->step->cache);
 }
 
-static void add_secrets(struct sha256 *hash, const struct plan_run *run)
+static void add_secrets(struct sha256 *hash, const struct plan_made *made)
 {
-	add_texts(hash, &run->step->step->secrets);
+	add_texts(hash, &made->step->step->secrets);
 }
 
-static void add_mounts(struct sha256 *hash, const struct plan_run *run)
+static void add_mounts(struct sha256 *hash, const struct plan_made *made)
 {
-	const struct step *step = run->step->step;
+	const struct step *step = made->step->step;
 
 	add_number(hash, step->mount_count);
 	for (size_t i = 0; i < step->mount_count; i++) {
-		add_digest(hash, &run->stages[step->mounts[i].image].key);
+		add_digest(hash, &made->stages[step->mounts[i].image]);
 		sha256_add_text(hash, step->mounts[i].source);
 		sha256_add_text(hash, step->mounts[i].to);
 	}
 }
 
-static void add_layers(struct sha256 *hash, const struct plan_run *run)
+static void add_layers(struct sha256 *hash, const struct plan_made *made)
 {
-	sha256_add_field(hash, run->chain ? run->chain->bytes : NULL,
-			 run->chain ? sizeof(run->chain->bytes) : 0);
+	sha256_add_field(hash, made->chain ? made->chain->bytes : NULL,
+			 made->chain ? sizeof(made->chain->bytes) : 0);
 }
 
-static void add_date(struct sha256 *hash, const struct plan_run *run)
+static void add_date(struct sha256 *hash, const struct plan_made *made)
 {
-	add_number(hash, (uint64_t)run->time_s);
+	add_number(hash, (uint64_t)made->time_s);
 }
 
-/* Everything that a command can see. A row that is added here is in the key, and is told of. */
-static const struct run_input {
+static void add_copied_image(struct sha256 *hash, const struct plan_made *made)
+{
+	add_digest(hash, &made->stages[made->step->step->image]);
+}
+
+static void add_what_is_copied(struct sha256 *hash, const struct plan_made *made)
+{
+	add_copy(hash, made->step->step);
+}
+
+static void add_input(struct sha256 *hash, const struct plan_made *made)
+{
+	add_digest(hash, &made->step->input);
+}
+
+static void add_own_key(struct sha256 *hash, const struct plan_made *made)
+{
+	add_digest(hash, &made->step->own_key);
+}
+
+/* A row that is added here is in the key, and is told of. */
+struct input {
 	const char *name;
-	void (*add)(struct sha256 *hash, const struct plan_run *run);
-} own_inputs[] = {
+	void (*add)(struct sha256 *hash, const struct plan_made *made);
+};
+
+/* Everything that a command can see. The last two are not in its own key. */
+static const struct input run_inputs[] = {
 	{ "duet's rules for steps", add_rules },
 	{ "the platform", add_platform },
 	{ "the command", add_command },
@@ -196,52 +220,87 @@ static const struct run_input {
 	{ "the caches", add_caches },
 	{ "the secrets' names", add_secrets },
 	{ "the mounts", add_mounts },
-}, below_inputs[] = {
 	{ "the layers below", add_layers },
 	{ "the date of the layers below", add_date },
 };
+#define RUN_INPUTS_BELOW 2
 
-void key_of_run(const struct plan_run *run, struct digest *ret)
+static const struct input copy_inputs[] = {
+	{ "the image that is copied from", add_copied_image },
+	{ "what the spec says of it", add_what_is_copied },
+};
+
+static const struct input other_inputs[] = {
+	{ "the input's content", add_input },
+	/* all else that the key is of: where it goes, owner, mode, packages, ... */
+	{ "what the spec says of it", add_own_key },
+};
+
+void key_of_run(const struct plan_step *step, const char *rules, const struct digest *stages,
+		struct digest *ret)
 {
+	const struct plan_made made = { .step = step, .rules = rules, .stages = stages };
 	struct sha256 hash;
 
 	begin_key(&hash, "step run");
-	for (size_t i = 0; i < ARRAY_SIZE(own_inputs); i++)
-		own_inputs[i].add(&hash, run);
+	for (size_t i = 0; i < ARRAY_SIZE(run_inputs) - RUN_INPUTS_BELOW; i++)
+		run_inputs[i].add(&hash, &made);
 	sha256_end(&hash, ret);
 }
 
-void plan_run_key(const struct plan_run *run, struct digest *ret)
+/* The inputs of a step's layer; *ret_of: what a key of them is of, NULL: it is the own key. */
+static const struct input *inputs_of(const struct plan_step *step, const char **ret_of,
+				     size_t *ret_count)
 {
+	if (step->step && step->step->kind == STEP_RUN) {
+		*ret_of = "layer run";
+		*ret_count = ARRAY_SIZE(run_inputs);
+		return run_inputs;
+	}
+	if (step->step && step->step->from_image) {
+		*ret_of = "layer copy";
+		*ret_count = ARRAY_SIZE(copy_inputs);
+		return copy_inputs;
+	}
+	*ret_of = NULL;
+	*ret_count = ARRAY_SIZE(other_inputs);
+	return other_inputs;
+}
+
+void plan_layer_key(const struct plan_made *made, struct digest *ret)
+{
+	const char *of;
+	size_t count;
+	const struct input *inputs = inputs_of(made->step, &of, &count);
 	struct sha256 hash;
 
-	begin_key(&hash, "run layer");
-	add_digest(&hash, &run->step->own_key);
-	for (size_t i = 0; i < ARRAY_SIZE(below_inputs); i++)
-		below_inputs[i].add(&hash, run);
+	if (!of) {
+		*ret = made->step->own_key;
+		return;
+	}
+	begin_key(&hash, of);
+	for (size_t i = 0; i < count; i++)
+		inputs[i].add(&hash, made);
 	sha256_end(&hash, ret);
 }
 
-static void tell(const struct plan_run *run, const struct run_input *input,
-		 void (*each)(void *data, const char *name, const struct digest *value), void *data)
+void plan_layer_inputs(const struct plan_made *made,
+		       void (*each)(void *data, const char *name, const struct digest *value),
+		       void *data)
 {
-	struct digest value;
-	struct sha256 hash;
+	const char *of;
+	size_t count;
+	const struct input *inputs = inputs_of(made->step, &of, &count);
 
-	sha256_init(&hash);
-	input->add(&hash, run);
-	sha256_end(&hash, &value);
-	each(data, input->name, &value);
-}
+	for (size_t i = 0; i < count; i++) {
+		struct digest value;
+		struct sha256 hash;
 
-void plan_run_inputs(const struct plan_run *run,
-		     void (*each)(void *data, const char *name, const struct digest *value),
-		     void *data)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(own_inputs); i++)
-		tell(run, &own_inputs[i], each, data);
-	for (size_t i = 0; i < ARRAY_SIZE(below_inputs); i++)
-		tell(run, &below_inputs[i], each, data);
+		sha256_init(&hash);
+		inputs[i].add(&hash, made);
+		sha256_end(&hash, &value);
+		each(data, inputs[i].name, &value);
+	}
 }
 
 /* ---- steps and images ------------------------------------------------------------------------- */

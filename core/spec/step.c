@@ -38,6 +38,16 @@ char *step_command(const struct step *run)
 	return line.text;
 }
 
+bool step_takes_from(const struct step *step, size_t stage)
+{
+	if (step->kind == STEP_COPY && step->from_image && step->image == stage)
+		return true;
+	for (size_t i = 0; i < step->mount_count; i++)
+		if (step->mounts[i].image == stage)
+			return true;
+	return false;
+}
+
 static int read_archive(struct image_reader *reader, const struct yaml_node *map, struct step *ret)
 {
 	const struct yaml_node *to = yaml_get(map, "to"), *strip = yaml_get(map, "strip");

@@ -194,6 +194,39 @@ b6() {
 	control none 'rules, platform and network are in the unit test of plans'
 }
 
+# What is taken from an image is taken from it as it was built, by whichever spec and however often.
+b6_images() {
+	row B6 check 'what is taken from an image that gives something else each time'
+	# [NAME] [COMMAND of the image] [SUFFIX of what is taken]
+	base() {
+		printf '%s\n' 'duet: 1' "name: ${1-rows}" 'images:' \
+			"  other: {from: {archive: $W/root.tar.zst}, steps: [{run: '${2-cat /proc/sys/kernel/random/uuid >/id}'}]}" \
+			'image:' "  from: {archive: $W/root.tar.zst}" '  steps:' \
+			'    - run: echo ran; cat /m/id >/mounted'"${3-}" '      mounts: [{from: other, to: /m}]' \
+			'    - copy: /id' '      from: other' "      to: /copied${3-}" >"$P/duet.yaml"
+	}
+	both() {
+		run cat "/mounted${1-}" "/copied${1-}" | sort -u
+	}
+	base && build >/dev/null
+	first=$(both)
+	is "$who: B6: mounted and copied are one" "$(echo "$first" | wc -l)" 1
+	base elsewhere "cat /proc/sys/kernel/random/uuid >/id" -2 && build --no-cache >/dev/null
+	is "$who: B6: --no-cache: the image is made once" "$(grep -c '^other: run cat' "$W/err")$(grep -c '^run cat' "$W/err")" 01
+	second=$(both -2)
+	is "$who: B6: --no-cache: mounted and copied are one" "$(echo "$second" | wc -l)" 1
+	[ "$first" != "$second" ] && ok || not_ok "$who: B6: the image gave the same twice"
+	base && build >/dev/null
+	is "$who: B6: what was built stays as it was" "$(both)" "$first"
+	base third && miss 'the image as another spec built it'
+	is "$who: B6: and its content is taken" "$(both)" "$second"
+	base third 'echo same >/id' && miss 'another content'
+	base third 'echo same >/id; true' && hit 'another way to the same content'
+	is "$who: B6: all that was run" "$(grep -c '^run ' "$W/err"):$(grep -c '^copy ' "$W/err")" 1:0
+	is_sound "$who: B6" "$who" "$store"
+	control none 'the kernel gives another uuid each time'
+}
+
 b7() {
 	row B7 check 'a secret that stays somewhere'
 	DUET_TEST_S=$(head -c 32 /dev/urandom | sha256sum | head -c 64)
@@ -293,7 +326,7 @@ c27() {
 for who in $(all_users); do
 	user_folders "$who" || continue
 	more=
-	for each in b1 b2 b3 b4 b5 b6 b7 b8 b13 c22 c23 c27; do
+	for each in ${DUET_ROWS-b1 b2 b3 b4 b5 b6 b6_images b7 b8 b13 c22 c23 c27}; do
 		$each
 	done
 	row

@@ -278,8 +278,8 @@ static void run_key(const char *from, const char *to, const char *rules, const c
 	ck_assert_int_eq(plan_make(&made.plan, &made.spec, &made.spec.image,
 				   &(struct plan_inputs){ digests, 2, NULL, rules }, NULL, &err), 0);
 	digest_of(chain, strlen(chain), &below);
-	plan_run_key(&(struct plan_run){ .step = &made.plan.steps[1], .chain = &below,
-					 .time_s = time_s }, ret);
+	plan_layer_key(&(struct plan_made){ .step = &made.plan.steps[1], .rules = rules,
+					    .chain = &below, .time_s = time_s }, ret);
 }
 
 START_TEST(test_run_key)

@@ -1,0 +1,172 @@
+/*
+ * What is recorded of layers: see recorded.h. An image's layers are known when it is open, when its
+ * reference was written for the same plan, or when each of its steps has a record: the key of a layer
+ * needs no more than the diff-ids below it.
+ */
+#include "builders/recorded.h"
+
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "core/str.h"
+
+static int stage_chain(struct build *build, size_t number, struct digest *ret, struct err *err);
+
+/* The chain-ids of the images that a step takes from: 1, 0 when one is not known, -1. */
+static int chains_of(struct build *build, const struct step *step, struct digest *ret,
+		     struct err *err)
+{
+	int found = 1;
+
+	for (size_t i = 0; found == 1 && step && i < build->plans->stage_count; i++)
+		if (step_takes_from(step, i))
+			found = stage_chain(build, i, &ret[i], err);
+	return found;
+}
+
+int recorded_inputs(struct build *build, const struct plan *plan, const struct plan_step *step,
+		    const char *rules, const struct recorded_below *below, struct digest *stages,
+		    struct plan_made *ret, struct err *err)
+{
+	*ret = (struct plan_made){
+		.step = step, .rules = rules, .chain = below->chain, .stages = stages,
+		.time_s = builder_run_time(plan, below->layers, below->count),
+	};
+	return chains_of(build, step->step, stages, err);
+}
+
+bool recorded_is_void(const struct build *build, const struct plan_step *step)
+{
+	if (build->refresh && builder_of(step->source, step->step) == &debian_builder)
+		return true;
+	/* what is copied out of another image comes out of its run steps */
+	return build->no_cache && step->step &&
+	       (step->step->kind == STEP_RUN || step->step->from_image);
+}
+
+/* ---- from the first step of a plan to the last ------------------------------------------------- */
+
+struct walk {
+	struct build *build;
+	const struct plan *plan;
+	char *rules;		/* owned */
+	struct digest *stages;	/* owned */
+	bool is_whole;		/* all steps so far have a record */
+	struct store_layer *layers;	/* owned; of them */
+	struct digest chain;	/* of them */
+};
+
+static void walk_init(struct walk *walk, struct build *build, const struct plan *plan)
+{
+	*walk = (struct walk){
+		.build = build, .plan = plan, .is_whole = true,
+		.rules = builder_run_rules(build->store),
+		.stages = xcalloc(build->plans->stage_count, sizeof(*walk->stages)),
+		.layers = xcalloc(plan->step_count, sizeof(*walk->layers)),
+	};
+}
+
+static void walk_done(struct walk *walk)
+{
+	free(walk->rules);
+	free(walk->stages);
+	free(walk->layers);
+}
+
+/* 1 when the next step has a record, 0, -1. */
+static int walk_on(struct walk *walk, size_t number, struct err *err)
+{
+	const struct plan_step *step = &walk->plan->steps[number];
+	const struct recorded_below below = { walk->layers, number, number ? &walk->chain : NULL };
+	struct store_layer layer;
+	struct plan_made made;
+	struct digest key;
+	int found;
+
+	/* what a command gives depends on what lies below */
+	if (recorded_is_void(walk->build, step) ||
+	    (!walk->is_whole && step->step && step->step->kind == STEP_RUN))
+		found = 0;
+	else
+		found = recorded_inputs(walk->build, walk->plan, step, walk->rules, &below,
+					walk->stages, &made, err);
+	if (found == 1) {
+		plan_layer_key(&made, &key);
+		found = store_step_get(walk->build->store, &key, &layer, err);
+	}
+	walk->is_whole = walk->is_whole && found == 1;
+	if (walk->is_whole) {
+		walk->layers[number] = layer;
+		digest_chain(below.chain, &layer.diff_id, &walk->chain);
+	}
+	return found;
+}
+
+int recorded_steps(struct build *build, bool *ret, struct err *err)
+{
+	const struct plan *plan = &build->plans->image;
+	_cleanup_(walk_done) struct walk walk;
+
+	walk_init(&walk, build, plan);
+	for (size_t i = 0; i < plan->step_count; i++) {
+		int found = walk_on(&walk, i, err);
+
+		if (found < 0)
+			return -1;
+		ret[i] = found == 1;
+	}
+	return 0;
+}
+
+/* ---- images ----------------------------------------------------------------------------------- */
+
+static int walk_stage(struct build *build, const struct plan *plan, struct digest *ret,
+		      struct err *err)
+{
+	_cleanup_(walk_done) struct walk walk;
+
+	walk_init(&walk, build, plan);
+	for (size_t i = 0; i < plan->step_count; i++) {
+		int found = walk_on(&walk, i, err);
+
+		if (found != 1)
+			return found;
+	}
+	*ret = walk.chain;
+	return 1;
+}
+
+/* Of the image as it was built from the same plan: 1, 0, -1. */
+static int built_chain(struct build *build, size_t number, struct digest *ret, struct err *err)
+{
+	const struct plan *plan = &build->plans->stages[number];
+	_cleanup_free_ char *name = builder_stage_name(build, number);
+	struct store_image image;
+	int found = 0;
+
+	if (!build->no_cache || build->stages[number].is_made)
+		found = store_image_get(build->store, name, &image, err);
+	if (found != 1)
+		return found;
+	found = digest_equal(&image.plan_key, &plan->key);
+	*ret = (struct digest){ 0 };
+	for (size_t i = 0; found && i < image.layer_count; i++)
+		digest_chain(i ? ret : NULL, &image.layers[i].diff_id, ret);
+	store_image_done(&image);
+	return found;
+}
+
+static int stage_chain(struct build *build, size_t number, struct digest *ret, struct err *err)
+{
+	struct stage *stage = &build->stages[number];
+	int found = 1;
+
+	if (!stage->has_chain) {
+		found = built_chain(build, number, &stage->chain, err);
+		if (found == 0)
+			found = walk_stage(build, &build->plans->stages[number], &stage->chain, err);
+		stage->has_chain = found == 1;
+	}
+	*ret = stage->chain;
+	return found;
+}
