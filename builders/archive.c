@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -74,28 +75,78 @@ static int look_at_lock(struct resolve *resolve, const struct archive *archive, 
 	return 0;
 }
 
-static int archive_resolve(struct resolve *resolve, const struct source *source,
-			   const struct step *step, struct digest *ret,
-			   struct plan_base *ret_base, struct err *err)
+/* ---- where a layer's archive lies, which the store does not keep -------------------------------- */
+
+static char *question_of(const struct digest *digest)
+{
+	char hex[DIGEST_HEX_SIZE];
+
+	digest_hex(digest, hex);
+	return xasprintf("archive on the host %s", hex);
+}
+
+static int tell_where(struct store *store, const struct digest *digest, const char *path,
+		      struct err *err)
+{
+	_cleanup_free_ char *question = question_of(digest), *known = NULL;
+	int found = store_text_get(store, question, PATH_MAX, &known, NULL, err);
+
+	if (found < 0 || (found == 1 && !strcmp(known, path)))
+		return found < 0 ? -1 : 0;
+	return store_text_set(store, question, path, strlen(path), err);
+}
+
+int builder_archive_find(struct store *store, const struct digest *digest, int *ret_fd,
+			 char **ret_path, struct err *err)
+{
+	_cleanup_free_ char *question = question_of(digest), *path = NULL;
+	struct stat st;
+	int found = store_text_get(store, question, PATH_MAX, &path, NULL, err);
+
+	if (found != 1)
+		return found;
+	*ret_fd = open_path(path, &st, err);
+	if (*ret_fd < 0)
+		return -1;
+	*ret_path = TAKE_PTR(path);
+	return 1;
+}
+
+/* ---- the builder -------------------------------------------------------------------------------- */
+
+/* The digest of an archive, by its sha256 in the spec or by reading it. */
+static int look_up(struct resolve *resolve, const struct archive *archive, struct digest *ret,
+		   struct err *err)
 {
 	struct store *store = resolve->store;
-	struct archive archive = archive_of(source, step);
 	_cleanup_close_ int fd = -1;
 	struct stat st;
 	int known;
 
-	(void)ret_base;
-	if (archive.has_sha256) {
-		*ret = archive.sha256;
-		return archive.url ? look_at_lock(resolve, &archive, err) : 0;
+	if (archive->has_sha256) {
+		*ret = archive->sha256;
+		return archive->url ? look_at_lock(resolve, archive, err) : 0;
 	}
-	known = store_stat_get(store, archive.path, ret, err);
+	known = store_stat_get(store, archive->path, ret, err);
 	if (known != 0)
 		return known < 0 ? -1 : 0;
-	fd = open_path(archive.path, &st, err);
+	fd = open_path(archive->path, &st, err);
 	if (fd < 0 || worker_hash(fd, ret, err) < 0)
 		return -1;
-	return store_stat_set(store, archive.path, &st, ret, err);
+	return store_stat_set(store, archive->path, &st, ret, err);
+}
+
+static int archive_resolve(struct resolve *resolve, const struct source *source,
+			   const struct step *step, struct digest *ret,
+			   struct plan_base *ret_base, struct err *err)
+{
+	const struct archive archive = archive_of(source, step);
+
+	(void)ret_base;
+	if (look_up(resolve, &archive, ret, err) < 0)
+		return -1;
+	/* a step is packed anew, into a blob of the store */
+	return step || archive.url ? 0 : tell_where(resolve->store, ret, archive.path, err);
 }
 
 /* The part of a URL that a person recognises, without query and credentials. Owned, escaped. */

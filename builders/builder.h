@@ -149,6 +149,13 @@ const struct plan *builder_plan_of(const struct build *build, const struct plan_
  */
 int64_t builder_run_time(const struct plan *plan, const struct store_layer *below, size_t count);
 
+/*
+ * archive.c: the archive on the host that a layer is, of which the store keeps no blob: 1, its descriptor
+ * and path (both owned), as a build saw it last; its content may be another one by now. 0; -1.
+ */
+int builder_archive_find(struct store *store, const struct digest *digest, int *ret_fd,
+			 char **ret_path, struct err *err);
+
 /* pack.c: runs a pack request whose result becomes a blob of the store, and opens that. */
 struct worker_request;
 int builder_pack(struct store *store, struct worker_request *request, int input, const char *what,

@@ -7,6 +7,7 @@
 
 #include "builders/layer/hash.h"
 #include "builders/layer/stream.h"
+#include "builders/layer/zstd.h"
 #include "core/fs.h"
 #include "core/mem.h"
 
@@ -79,36 +80,91 @@ static int copy_part(const struct oci_copy *args, struct layer_result *ret, stru
 	return result;
 }
 
+/* ---- what is inflated ------------------------------------------------------------------------- */
+
+/* Where plain bytes go, as they are or packed. */
+struct output {
+	int file;
+	uint64_t done;		/* bytes written */
+	void *zstd;		/* owned; NULL: they are not packed */
+	struct hash hash;	/* of what is written; with zstd only */
+	struct err *err;
+};
+
+static int write_on(void *data, const void *bytes, size_t size)
+{
+	struct output *output = data;
+
+	if (output->zstd)
+		hash_add(&output->hash, bytes, size);
+	if (fs_pwrite_all(output->file, bytes, size, output->done) < 0)
+		return err_sys(output->err, errno, "write");
+	output->done += size;
+	return 0;
+}
+
+static int put(struct output *output, const void *bytes, size_t size, bool end)
+{
+	if (!output->zstd)
+		return write_on(output, bytes, size);
+	if (zstd_pack(output->zstd, bytes, size, end, write_on, output) == 0)
+		return 0;
+	return output->err->code ? -1 : err_set(output->err, ERR_LAYER, "pack with zstd");
+}
+
+static int copy_all(struct output *output, struct stream *stream, struct layer_result *ret)
+{
+	const void *bytes;
+	uint64_t plain = 0;
+	size_t size;
+	int result;
+
+	while ((result = stream_read(stream, &bytes, &size, output->err)) == 1) {
+		if (put(output, bytes, size, false) < 0)
+			return -1;
+		plain += size;
+	}
+	if (result < 0 || put(output, "", 0, true) < 0)
+		return -1;
+	return stream_finish(stream, plain, ret, output->err);
+}
+
+static int copy_packed(const struct oci_copy *args, struct stream *stream, struct layer_result *ret,
+		       struct err *err)
+{
+	struct output output = { .file = args->out, .zstd = zstd_pack_new(), .err = err };
+	int result;
+
+	hash_init(&output.hash);
+	result = copy_all(&output, stream, ret);
+	hash_end(&output.hash, &ret->blob);
+	ret->blob_bytes = output.done;
+	hash_done(&output.hash);
+	zstd_pack_free(output.zstd);
+	return result;
+}
+
 static int copy_inflated(const struct oci_copy *args, struct layer_result *ret, struct err *err)
 {
 	const struct stream_args stream_args = {
 		.blob = args->in, .has_expected = args->has_expected, .expected = args->expected,
+		.allow_xz = args->pack,
 		.progress = args->progress, .progress_data = args->progress_data,
 	};
+	struct output plain = { .file = args->out, .err = err };
 	struct stream *stream;
-	const void *bytes;
-	uint64_t done = 0;
-	size_t size;
 	int result;
 
 	if (stream_new(&stream_args, &stream, err) < 0)
 		return -1;
-	while ((result = stream_read(stream, &bytes, &size, err)) == 1) {
-		if (fs_pwrite_all(args->out, bytes, size, done) < 0) {
-			result = err_sys(err, errno, "write");
-			break;
-		}
-		done += size;
-	}
-	if (result == 0)
-		result = stream_finish(stream, done, ret, err);
+	result = args->pack ? copy_packed(args, stream, ret, err) : copy_all(&plain, stream, ret);
 	stream_free(stream);
 	return result;
 }
 
 int oci_copy_run(const struct oci_copy *args, struct layer_result *ret, struct err *err)
 {
-	return args->inflate ? copy_inflated(args, ret, err) : copy_part(args, ret, err);
+	return args->inflate || args->pack ? copy_inflated(args, ret, err) : copy_part(args, ret, err);
 }
 
 int oci_copy_hash(int in, uint64_t offset, uint64_t bytes, uint8_t ret_magic[4],

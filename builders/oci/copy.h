@@ -7,7 +7,9 @@
 struct oci_copy {
 	int in;			/* borrowed; a file */
 	int out;		/* borrowed; a file, written from its start */
-	bool inflate;		/* all of it, gzip or zstd; offset and bytes are not looked at */
+	/* all of it; offset and bytes are not looked at */
+	bool inflate;		/* gzip, zstd; with `pack` xz, too */
+	bool pack;		/* and packed again, with zstd */
 	uint64_t offset, bytes;	/* bytes 0: to the end */
 	bool has_expected;
 	struct digest expected;	/* of what is read */
@@ -17,7 +19,7 @@ struct oci_copy {
 
 /*
  * Sets blob and blob_bytes of *ret (what was read), with `inflate` diff_id and plain_bytes, too (what
- * was written). ERR_FETCH_DIGEST when it is not the expected; ERR_LAYER for what cannot be inflated or
+ * was written). With `pack` blob is what was written, and diff_id what that holds. ERR_FETCH_DIGEST when it is not the expected; ERR_LAYER for what cannot be inflated or
  * ends too soon.
  */
 int oci_copy_run(const struct oci_copy *args, struct layer_result *ret, struct err *err);

@@ -144,6 +144,31 @@ enum oci_compression oci_compression_of(int file)
 							 : OCI_PLAIN;
 }
 
+bool oci_is_xz(int file)
+{
+	char magic[6] = "";
+
+	return pread(file, magic, sizeof(magic), 0) == sizeof(magic) &&
+	       !memcmp(magic, "\xfd" "7zXZ", sizeof(magic));
+}
+
+int oci_repack(int in, const struct digest *expected, int out, const char *what,
+	       struct oci_layer *ret, struct err *err)
+{
+	struct worker_request request = { .op = WORKER_COPY, .expected = *expected,
+					  .flags = WORKER_REPACK | WORKER_HAS_EXPECTED };
+	const int fds[] = { out, in };
+	struct worker_reply reply;
+
+	if (lseek(in, 0, SEEK_SET) < 0)
+		return err_sys(err, errno, "read from the start");
+	if (run(&request, fds, ARRAY_SIZE(fds), what, &reply, err) < 0)
+		return -1;
+	*ret = (struct oci_layer){ .blob = reply.blob, .bytes = reply.blob_bytes,
+				   .compression = OCI_ZSTD, .diff_id = reply.diff_id };
+	return 0;
+}
+
 int oci_inflate(int in, const struct digest *expected, int out, const char *what,
 		struct digest *ret_plain, uint64_t *ret_bytes, struct err *err)
 {

@@ -37,8 +37,15 @@ int oci_copy(int in, uint64_t offset, uint64_t bytes, const struct digest *expec
 int oci_inflate(int in, const struct digest *expected, int out, const char *what,
 		struct digest *ret_plain, uint64_t *ret_bytes, struct err *err);
 
+/*
+ * Packs a blob that OCI does not know (xz) anew, with zstd, into the empty file `out`; it has to be
+ * `expected`. *ret is what was written, its diff_id what the blob holds.
+ */
+int oci_repack(int in, const struct digest *expected, int out, const char *what,
+	       struct oci_layer *ret, struct err *err);
 /* By the first bytes of a blob. */
 enum oci_compression oci_compression_of(int file);
+bool oci_is_xz(int file);
 
 struct oci_archive {
 	struct oci_image image;	/* owned; image.places tells where the layers lie in `file` */

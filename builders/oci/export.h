@@ -58,6 +58,15 @@ int export_image(struct store *store, const struct store_image *image, enum expo
 int export_layers(struct store *store, const struct store_image *image, struct oci_layer *layers,
 		  int *files, struct err *err);
 /*
+ * The blob of a layer, opened (owned by the caller): the store's, or a copy, made for it, of the archive on
+ * the host that it was unpacked from.
+ */
+int export_open_blob(struct store *store, const struct store_layer *layer, int *ret_fd,
+		     struct err *err);
+/* The same as OCI knows it: what it does not (xz) is packed anew. *ret is the blob that *ret_fd is of. */
+int export_open_layer(struct store *store, const struct store_layer *layer, struct oci_layer *ret,
+		      int *ret_fd, struct err *err);
+/*
  * A layer of an image on top of `stack`, in the forms that this wants, made from its blob where the
  * store does not have them.
  */

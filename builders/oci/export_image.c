@@ -19,25 +19,6 @@ int64_t export_created(const char *config)
 	return seconds;
 }
 
-#define FROM_ARCHIVE "it was unpacked from a local archive, which is not copied into the store; "
-
-/* `without`: what mends it when the store never had it. */
-static int open_blob(struct store *store, const struct store_layer *layer, const char *without,
-		     int *ret_fd, struct err *err)
-{
-	uint64_t bytes;
-	int found = store_blob_open(store, &layer->blob, ret_fd, &bytes, err);
-	char hex[DIGEST_HEX_SIZE];
-
-	if (found < 0)
-		return -1;
-	if (found == 1 && bytes == layer->blob_bytes)
-		return 0;
-	digest_hex(&layer->diff_id, hex);
-	err_set(err, ERR_STORE, "the store does not keep the blob of layer sha256:%.12s", hex);
-	return err_mend(err, "%s", layer->has_blob ? "build the image again" : without);
-}
-
 /* The layer as it is; with `ret_file` zstd gives way to the plain tar, in *ret_file. */
 static int take_layer(struct store *store, const struct store_layer *layer, struct oci_layer *ret,
 		      int *ret_file, struct err *err)
@@ -45,15 +26,12 @@ static int take_layer(struct store *store, const struct store_layer *layer, stru
 	_cleanup_close_ int fd = -1;
 	struct digest diff_id;
 
-	if (open_blob(store, layer, FROM_ARCHIVE "--format tar and erofs do without", &fd, err) < 0)
+	if (export_open_layer(store, layer, ret, &fd, err) < 0)
 		return -1;
-	*ret = (struct oci_layer){ .blob = layer->blob, .bytes = layer->blob_bytes,
-				   .compression = oci_compression_of(fd), .diff_id = layer->diff_id };
 	if (!ret_file || ret->compression != OCI_ZSTD)
 		return 0;
 	if (store_blob_new(store, ret_file, err) < 0 ||
-	    oci_inflate(fd, &layer->blob, *ret_file, "inflate a layer", &diff_id, &ret->bytes,
-			err) < 0)
+	    oci_inflate(fd, &ret->blob, *ret_file, "inflate a layer", &diff_id, &ret->bytes, err) < 0)
 		return -1;
 	if (!digest_equal(&diff_id, &layer->diff_id))
 		return err_set(err, ERR_STORE, "a layer of the store is not what its record says");
@@ -94,15 +72,15 @@ static int export_blobs(struct store *store, const struct store_image *image,
 int export_push_layer(struct stack *stack, const struct store_layer *known, struct err *err)
 {
 	_cleanup_(stack_forms_done) struct stack_forms forms = { -1, -1, { -1, -1 } };
-	struct build_blob blob = { .fd = -1, .bytes = known->blob_bytes, .in_store = true };
+	struct build_blob blob = { .fd = -1, .bytes = known->blob_bytes, .in_store = known->has_blob,
+				   .allow_xz = true };
 	struct store_layer layer = *known;
 	int result;
 
 	if (stack_open(stack, known, &forms, err) < 0)
 		return -1;
 	if (!stack_is_whole(stack, &forms)) {
-		if (open_blob(stack->store, known, FROM_ARCHIVE "`duet build` with --on "
-			      "container or vm unpacks it as it is needed here", &blob.fd, err) < 0)
+		if (export_open_blob(stack->store, known, &blob.fd, err) < 0)
 			return -1;
 		result = stack_make(stack, &blob, "unpack a layer", &layer, &forms, err);
 		mem_closep(&blob.fd);

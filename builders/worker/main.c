@@ -341,6 +341,7 @@ static int run_copy(struct work *work, struct err *err)
 		.in = work->fds[1],
 		.out = work->fds[0],
 		.inflate = request->flags & WORKER_INFLATE,
+		.pack = request->flags & WORKER_REPACK,
 		.offset = request->offset,
 		.bytes = request->bytes,
 		.has_expected = request->flags & WORKER_HAS_EXPECTED,

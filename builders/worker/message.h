@@ -46,7 +46,8 @@ enum worker_op {
 	/*
 	 * fds: output file, input. `bytes` from `offset` on (0: to the end), or with WORKER_INFLATE all of
 	 * it, inflated. The reply: blob and blob_bytes are what was copied, inflated: of the input, and
-	 * diff_id and plain_bytes of what was written
+	 * diff_id and plain_bytes of what was written. With WORKER_REPACK all of it, inflated and packed
+	 * with zstd: blob and blob_bytes are of what was written
 	 */
 	WORKER_COPY,
 	/* fds: output record, output config, archive (a plain tar). text: tag or name, or "" */
@@ -78,24 +79,31 @@ enum worker_op {
 	WORKER_OP_END
 };
 
-#define WORKER_HAS_EXPECTED 1u
-#define WORKER_ALLOW_XZ 2u
-#define WORKER_SINGLE_UID 4u
-#define WORKER_KEEP 8u
-#define WORKER_HAS_MODE 16u
-#define WORKER_FROM_ARCHIVE 32u
-#define WORKER_FROM_DISKS 256u
-#define WORKER_PLAIN_HTTP 64u		/* http:// too: what comes is signed, or its digest is known */
-#define WORKER_ANY_DIGEST 128u		/* no digest is known; `bytes` is then the most that is taken */
-
-#define WORKER_INTO 4096u		/* files land under their own names */
-#define WORKER_FROM_IMAGE 8192u		/* WORKER_PACK: out of trees, in the store's id map */
-#define WORKER_KEEP_OWNERS 16384u
-
-#define WORKER_LAYOUT 512u		/* WORKER_PICK: text is the tag, or "" */
-#define WORKER_PUSH 1024u		/* WORKER_REGISTRY: rights to push are asked for too */
-#define WORKER_ALONE 2048u		/* WORKER_EROFS, WORKER_UNPACK: see layer_unpack.alone */
-#define WORKER_INFLATE 4096u		/* WORKER_COPY */
+/* Flags of a request. */
+#define WORKER_HAS_EXPECTED	(1u << 0)
+#define WORKER_ALLOW_XZ		(1u << 1)
+#define WORKER_SINGLE_UID	(1u << 2)
+/* WORKER_FETCH */
+#define WORKER_PLAIN_HTTP	(1u << 3)	/* http:// too: what comes is signed, or its digest is known */
+#define WORKER_ANY_DIGEST	(1u << 4)	/* no digest is known; `bytes` is then the most that is taken */
+/* WORKER_UNPACK, WORKER_EROFS */
+#define WORKER_ALONE		(1u << 5)	/* see layer_unpack.alone */
+/* WORKER_PACK */
+#define WORKER_KEEP		(1u << 6)
+#define WORKER_HAS_MODE		(1u << 7)
+#define WORKER_FROM_ARCHIVE	(1u << 8)
+#define WORKER_FROM_IMAGE	(1u << 9)	/* out of trees, in the store's id map */
+#define WORKER_KEEP_OWNERS	(1u << 10)
+#define WORKER_INTO		(1u << 11)	/* files land under their own names */
+/* WORKER_KERNEL */
+#define WORKER_FROM_DISKS	(1u << 12)
+/* WORKER_PICK */
+#define WORKER_LAYOUT		(1u << 13)	/* text is the tag, or "" */
+/* WORKER_REGISTRY */
+#define WORKER_PUSH		(1u << 14)	/* rights to push are asked for too */
+/* WORKER_COPY */
+#define WORKER_INFLATE		(1u << 15)
+#define WORKER_REPACK		(1u << 16)
 #define WORKER_VERIFIED 8192u		/* see layer_unpack.verified */
 
 #define WORKER_OPEN_MAX 16		/* requests of one conversation at a time */

@@ -174,6 +174,55 @@ if [ "$(id -u)" = 0 ] && command -v setfattr setcap >/dev/null; then
 		"$("$PYTHON" "$SRC/tests/run/tree_list.py" nasty/root)"
 fi
 
+# ---- layers that the store has no blob of, or one that OCI does not know ---------------------------
+mkdir -p local/root/bin
+echo local >local/root/bin/file
+tar -C local/root -cf local/plain.tar .
+gzip -nk local/plain.tar
+xz -k local/plain.tar
+zstd -q local/plain.tar
+plain_id=sha256:$(sha256sum <local/plain.tar | cut -d ' ' -f 1)
+for kind in plain.tar plain.tar.gz plain.tar.xz plain.tar.zst; do
+	printf 'duet: 1\nname: local\nimage:\n  from: {archive: ./%s}\n' $kind >local/duet.yaml
+	id=$("$DUET" build -q -C local 2>&1)
+	is "$kind: the store has no copy" "$(find store/v1/blobs -name "$(sha256sum <local/$kind | cut -d ' ' -f 1)")" ''
+	for format in oci docker-archive erofs; do
+		is "$kind: export $format" "$("$DUET" export -q --format $format local "$W/local/out.$format" 2>&1; echo $?)" 0
+	done
+	rm -rf out
+	skopeo copy -q oci-archive:local/out.oci dir:out 2>skopeo.log || not_ok "$kind: skopeo: $(cat skopeo.log)"
+	is "$kind: it is the image" "sha256:$(digest out/manifest.json 'd["config"]["digest"]')" "$id"
+	is "$kind: its layer is that tar" "$(skopeo inspect --config docker-archive:local/out.docker-archive |
+		"$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["rootfs"]["diff_ids"][0])')" "$plain_id"
+	case $kind in
+	plain.tar) type=tar ;;
+	*.gz) type=tar+gzip ;;
+	*) type=tar+zstd ;;
+	esac
+	has "$kind: its media type" "$(cat out/manifest.json)" "image.layer.v1.$type\""
+	is "$kind: content" "$(tar -xOf out/"$(digest out/manifest.json 'd["layers"][0]["digest"]')" ./bin/file)" local
+	before=$(sha256sum <local/out.oci)
+	sleep 2.1
+	"$DUET" gc -q --all >/dev/null 2>&1
+	"$DUET" build -q -C local >/dev/null 2>&1
+	is "$kind: export after gc" "$("$DUET" export -q local "$W/local/out.oci" 2>&1; echo $?)" 0
+	is "$kind: the same bytes" "$(sha256sum <local/out.oci)" "$before"
+done
+"$DUET" gc -q --all >/dev/null 2>&1
+"$DUET" build -q -C local >/dev/null 2>&1
+mv local/plain.tar.zst local/moved
+has 'an archive that is gone' "$("$DUET" export -q local "$W/local/out.oci" 2>&1)" \
+	"error[host.system]: export: open $W/local/plain.tar.zst: No such file or directory"
+cp local/plain.tar local/plain.tar.zst
+told=$("$DUET" export -q local "$W/local/out.oci" 2>&1)
+has 'an archive that is another one' "$told" \
+	"error[fetch.digest]: export: $W/local/plain.tar.zst: these are other bytes than were named"
+has 'and what to do' "$told" 'put it back as it was'
+is 'what was exported stays' "$(sha256sum <local/out.oci)" "$before"
+mv local/moved local/plain.tar.zst
+is 'and put back' "$("$DUET" export -q local "$W/local/out.oci" 2>&1)" ''
+"$DUET" build -q -C project >/dev/null 2>&1
+
 # ---- whoever runs duet --------------------------------------------------------------------------
 for who in $(all_users); do
 	case $who in
