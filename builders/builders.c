@@ -14,6 +14,7 @@
 #include "core/fs.h"
 #include "core/image.h"
 #include "core/mem.h"
+#include "core/path.h"
 
 static void making_done(struct making *making)
 {
@@ -55,16 +56,25 @@ static int64_t date_of(const struct making *making)
 	return date > 0 ? date : -1;
 }
 
+/* Owned; NULL: there is no file (`duet pull`). */
+static char *path_of_spec(const struct spec *spec)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", spec->dir, path_base(spec->file));
+
+	return access(path, F_OK) == 0 ? TAKE_PTR(path) : NULL;
+}
+
 static int write_image(struct making *making, struct digest *ret_id, struct err *err)
 {
 	const struct plan *plan = making->plan;
 	struct stack *stack = making->stack;
+	_cleanup_free_ char *spec_file = path_of_spec(making->build->spec);
 	struct store_image image = {
 		.name = making->name,
 		.plan_key = plan->key,
 		.layers = stack->layers,
 		.layer_count = stack->count,
-		.spec_file = making->build->spec->file,
+		.spec_file = spec_file,
 		.built_ns = now_ns(),
 	};
 	int result;

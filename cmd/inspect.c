@@ -138,7 +138,7 @@ static void print_text(const struct inspected *inspected)
 	if (said->has_created)
 		print_time("created", (int64_t)said->created_s);
 	print_time("built", (int64_t)(image->built_ns / 1000000000u));
-	if (image->spec_file)
+	if (*image->spec_file)
 		print_row("spec", image->spec_file);
 	printf("%-12s %.1f MB\n", "size", (double)inspected->bytes / 1e6);
 	for (size_t i = 0; i < image->layer_count; i++)
@@ -232,7 +232,7 @@ static int print_json(const struct inspected *inspected, struct err *err)
 	if (said->has_created)
 		add_time(&out, "created", (int64_t)said->created_s);
 	add_time(&out, "built", (int64_t)(image->built_ns / 1000000000u));
-	if (image->spec_file)
+	if (*image->spec_file)
 		json_out_text(&out, "spec", image->spec_file);
 	json_out_number(&out, "bytes", inspected->bytes);
 	json_out_list(&out, "layers");

@@ -74,7 +74,7 @@ struct store_image {
 	struct store_layer *layers;	/* owned; lowest first */
 	size_t layer_count;
 	char *config;			/* owned; the OCI image config (JSON) */
-	char *spec_file;		/* owned; absolute; for people */
+	char *spec_file;		/* owned; absolute; for people; NULL ("" when read): none */
 	uint64_t built_ns;		/* when the reference was written, since 1970 */
 };
 
