@@ -135,6 +135,8 @@ struct session {
 };
 
 int session_spec(struct session *session, const struct cli *cli, struct err *err);
+/* In the environment of a build that is to have other host ids than the one before (reproduce.c). */
+#define SESSION_OTHER_IDS "DUET_OTHER_IDS"
 int session_store(struct session *session, const struct cli *cli, struct err *err);
 /*
  * The lock beside the spec, empty where there is none. With --locked one by a duet that makes other

@@ -2,7 +2,8 @@
  * duet build --check-reproducible: the image is built twice by two calls of this program, each in a
  * store of its own below a temporary folder of the store, so that nothing that was made before is found
  * again. What was fetched is linked into both. The second call has another umask, time zone, locale and
- * home, and the spec's folder is spelled in another way. Then layers and config are compared.
+ * home, other host ids stand for the image's (but in single-uid mode, where there is only one), and the
+ * spec's folder is spelled in another way. Then layers and config are compared.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,7 @@ struct twice {
 	struct store stores[2];
 	char *paths[2];			/* owned */
 	bool is_open[2];
+	bool other_ids;			/* the second build has them */
 };
 
 static int open_store(struct twice *twice, int which, struct err *err)
@@ -36,8 +38,10 @@ static int open_store(struct twice *twice, int which, struct err *err)
 	const char *why;
 	struct idmap map;
 
-	if (idmap_find(&map, false, &why, err) < 0 ||
-	    store_open(&twice->stores[which], twice->paths[which], &map, err) < 0)
+	if (idmap_find(&map, false, &why, err) < 0)
+		return -1;
+	twice->other_ids = which == 1 && idmap_vary(&map);
+	if (store_open(&twice->stores[which], twice->paths[which], &map, err) < 0)
 		return -1;
 	twice->is_open[which] = true;
 	return 0;
@@ -65,6 +69,8 @@ static void vary(const struct twice *twice)
 	setenv("TZ", "Pacific/Kiritimati", 1);
 	setenv("LC_ALL", "C", 1);
 	unsetenv("PWD");
+	if (twice->other_ids)
+		setenv(SESSION_OTHER_IDS, "1", 1);
 	umask(umask(0) == 077 ? 022 : 077);
 }
 
@@ -221,7 +227,8 @@ static int compare(struct twice *twice, struct err *err)
 		result = compare_images(twice, images, err);
 	if (result == 0) {
 		digest_text(&images[0].id, id);
-		log_note("twice the same; the second time with other: " VARIED);
+		log_note("twice the same; the second time with other: " VARIED "%s",
+			 twice->other_ids ? ", the host's ids" : "");
 		printf("%s\n", id);
 	}
 	store_image_done(&images[0]);

@@ -34,6 +34,8 @@ int session_store(struct session *session, const struct cli *cli, struct err *er
 		return -1;
 	if (why)
 		log_debug("ids: %s", why);
+	if (getenv(SESSION_OTHER_IDS))
+		(void)idmap_vary(&map);
 	if (store_open(&session->store, cli->store, &map, err) < 0)
 		return -1;
 	session->has_store = true;

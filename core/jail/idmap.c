@@ -151,6 +151,28 @@ bool idmap_gid_outside(const struct idmap *map, uint32_t inside, uint32_t *ret)
 	return outside_of(map->gids, map->gid_extents, inside, ret);
 }
 
+static bool inside_of(const struct idmap_extent *extents, uint32_t count, uint32_t outside,
+		      uint32_t *ret)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (outside < extents[i].outside || outside - extents[i].outside >= extents[i].count)
+			continue;
+		*ret = extents[i].inside + (outside - extents[i].outside);
+		return true;
+	}
+	return false;
+}
+
+bool idmap_uid_inside(const struct idmap *map, uint32_t outside, uint32_t *ret)
+{
+	return inside_of(map->uids, map->uid_extents, outside, ret);
+}
+
+bool idmap_gid_inside(const struct idmap *map, uint32_t outside, uint32_t *ret)
+{
+	return inside_of(map->gids, map->gid_extents, outside, ret);
+}
+
 /* Two maps that give a tree's files different owners must not share a name. */
 static void name_map(struct idmap *map)
 {
@@ -406,4 +428,31 @@ int idmap_find(struct idmap *ret, bool force_single, const char **ret_why,
 	*ret = map;
 	*ret_why = why;
 	return 0;
+}
+
+/* Splits the last of the extents in two and lets them change places outside. */
+static bool swap_halves(struct idmap_extent extents[IDMAP_EXTENTS_MAX], uint32_t *count)
+{
+	struct idmap_extent *last = &extents[*count - 1];
+	const struct idmap_extent whole = *last;
+	uint32_t half = whole.count / 2;
+
+	if (half == 0 || *count == IDMAP_EXTENTS_MAX)
+		return false;
+	last[0] = (struct idmap_extent){ whole.inside, whole.outside + whole.count - half, half };
+	last[1] = (struct idmap_extent){ whole.inside + half, whole.outside, whole.count - half };
+	(*count)++;
+	return true;
+}
+
+bool idmap_vary(struct idmap *map)
+{
+	struct idmap other = *map;
+
+	if (map->kind == IDMAP_SINGLE || !swap_halves(other.uids, &other.uid_extents) ||
+	    !swap_halves(other.gids, &other.gid_extents))
+		return false;
+	name_map(&other);
+	*map = other;
+	return true;
 }

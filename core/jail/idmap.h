@@ -50,9 +50,17 @@ struct idmap {
  */
 int idmap_find(struct idmap *ret, bool force_single, const char **ret_why,
 	       struct err *err);
+/*
+ * Other host ids for the same ids inside: what files on the disk belong to must not show in an image. The
+ * last range changes its halves; false (nothing is changed) when there is none.
+ */
+bool idmap_vary(struct idmap *map);
 /* Host id for an id inside; false when nobody stands for it. */
 bool idmap_uid_outside(const struct idmap *map, uint32_t inside, uint32_t *ret);
 bool idmap_gid_outside(const struct idmap *map, uint32_t inside, uint32_t *ret);
+/* And back: the id inside that a host id stands for. */
+bool idmap_uid_inside(const struct idmap *map, uint32_t outside, uint32_t *ret);
+bool idmap_gid_inside(const struct idmap *map, uint32_t outside, uint32_t *ret);
 /*
  * Writes the maps of a child that is waiting in a new user namespace, not yet waited for.
  * Directly, or with newuidmap and newgidmap for an ordinary user's IDMAP_SUBIDS, their

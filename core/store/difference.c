@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "core/fs.h"
+#include "core/parse.h"
+#include "core/str.h"
 #include "core/store/internal.h"
 
 #define LIST_BYTES_MAX (1u << 30)
@@ -64,10 +66,39 @@ int store_share(struct store *from, struct store *to, struct err *err)
 
 /* ---- comparing ------------------------------------------------------------------------------- */
 
+/* "TYPE MODE UID GID REST": owners as the image has them; each store may have host ids of its own. */
+static void add_line(const struct idmap *map, char *line, struct str *out)
+{
+	char *rest = line, *type = strsep(&rest, " "), *mode = strsep(&rest, " ");
+	char *owner[2] = { strsep(&rest, " "), strsep(&rest, " ") };
+	uint32_t ids[2];
+
+	if (rest && parse_id(owner[0], &ids[0]) && parse_id(owner[1], &ids[1]) &&
+	    idmap_uid_inside(map, ids[0], &ids[0]) && idmap_gid_inside(map, ids[1], &ids[1]))
+		str_addf(out, "%s %s %u %u %s\n", type, mode, ids[0], ids[1], rest);
+	else if (rest)
+		str_addf(out, "%s %s %s %s %s\n", type, mode, owner[0], owner[1], rest);
+	else
+		str_addf(out, "%s\n", type);
+}
+
+static char *with_inner_owners(const struct idmap *map, char *list)
+{
+	struct str out = { 0 };
+	char *rest = list, *line;
+
+	str_add(&out, "");
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			add_line(map, line, &out);
+	return out.text;
+}
+
 static int read_list(struct store *store, const struct digest *diff_id, const struct digest *chain,
 		     char **ret, struct err *err)
 {
 	_cleanup_close_ int tree = -1, use = -1, out = memfd_create("list", MFD_CLOEXEC);
+	_cleanup_free_ char *text = NULL;
 	int found = store_tree_open(store, diff_id, chain, &tree, &use, err);
 
 	if (found < 0)
@@ -76,9 +107,11 @@ static int read_list(struct store *store, const struct digest *diff_id, const st
 		return err_set(err, ERR_STORE, "open a layer just built");
 	if (out < 0)
 		return store_fail(err, errno, "make room for a list");
-	if (store_list_write(store, tree, out, "-", true, err) < 0)
+	if (store_list_write(store, tree, out, "-", true, err) < 0 ||
+	    fs_read_fd(out, "list", LIST_BYTES_MAX, &text, NULL, err) < 0)
 		return -1;
-	return fs_read_fd(out, "list", LIST_BYTES_MAX, ret, NULL, err);
+	*ret = with_inner_owners(&store->map, text);
+	return 0;
 }
 
 /* The fields of a line, and how many; the text is cut. */

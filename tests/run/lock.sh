@@ -214,7 +214,7 @@ spec "  from: {directory: $SMALL}" '  steps:' '    - {copy: ./site, to: /srv}' \
 : >"$W/served.log"
 twice 'twice the same'
 is "twice the same: exit code ($err)" $code 0
-has 'twice the same: what was varied' "$err" 'umask, time zone, locale, home'
+has 'twice the same: what was varied' "$err" "umask, time zone, locale, home, the folder's spelling, the host's ids"
 is 'twice the same: fetched once' "$(grep -c 'GET /tool' "$W/served.log")" 1
 id=$out
 works 'twice the same: a build' build
@@ -223,6 +223,10 @@ spec "  from: {directory: $SMALL}" '  steps: [{run: cat /proc/uptime >/up}]'
 differs 'a step that looks at the clock' 'layer 2 of 2: up: content is '
 spec "  from: {directory: $SMALL}" '  steps: [{run: "read -r up _ </proc/uptime; mkdir /at-$up"}]'
 differs 'a step that makes other names' 'layer 2 of 2: at-'
+if [ "$(id -u)" = 0 ]; then
+	spec "  from: {directory: $SMALL}" '  steps: [{run: cat /proc/self/uid_map >/map}]'
+	differs 'a step that looks at the ids of the host' 'layer 2 of 2: map: content is '
+fi
 spec "  from: {directory: $SMALL}" '  config: {environment: {HERE: "${HOME}"}}'
 differs 'a config by the environment' "config: is \"HERE=$HOME\", then \"HERE="
 spec "  from: {directory: $SMALL}" '  steps: [{copy: ./site, to: /srv}]'

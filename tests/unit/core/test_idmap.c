@@ -174,6 +174,41 @@ static int end_waiting(struct waiting *waiting)
 	return proc_wait(waiting->pid);
 }
 
+START_TEST(test_vary)
+{
+	struct idmap map = {
+		.kind = IDMAP_SUBIDS, .uid_extents = 2, .gid_extents = 2,
+		.uids = { { 0, 1000, 1 }, { 1, 100000, 65536 } },
+		.gids = { { 0, 100, 1 }, { 1, 200000, 5 } },
+	};
+	struct idmap single = { .kind = IDMAP_SINGLE, .uid_extents = 1, .gid_extents = 1,
+				.uids = { { 0, 1000, 1 } }, .gids = { { 0, 100, 1 } } };
+	uint32_t id;
+
+	ck_assert(idmap_vary(&map));
+	ck_assert(idmap_uid_outside(&map, 0, &id) && id == 1000);
+	ck_assert(idmap_uid_outside(&map, 1, &id) && id == 132768);
+	ck_assert(idmap_uid_outside(&map, 32768, &id) && id == 165535);
+	ck_assert(idmap_uid_outside(&map, 32769, &id) && id == 100000);
+	ck_assert(idmap_uid_outside(&map, 65536, &id) && id == 132767);
+	ck_assert(!idmap_uid_outside(&map, 65537, &id));
+	ck_assert(idmap_uid_inside(&map, 132768, &id) && id == 1);
+	ck_assert(idmap_uid_inside(&map, 132767, &id) && id == 65536);
+	ck_assert(!idmap_uid_inside(&map, 165536, &id));
+	ck_assert(idmap_gid_inside(&map, 100, &id) && id == 0);
+	ck_assert(!idmap_gid_inside(&map, 99, &id));
+	/* an odd number: nobody is lost, nobody stands for two */
+	ck_assert(idmap_gid_outside(&map, 1, &id) && id == 200003);
+	ck_assert(idmap_gid_outside(&map, 2, &id) && id == 200004);
+	ck_assert(idmap_gid_outside(&map, 3, &id) && id == 200000);
+	ck_assert(idmap_gid_outside(&map, 5, &id) && id == 200002);
+	ck_assert(!idmap_gid_outside(&map, 6, &id));
+	ck_assert_ptr_nonnull(strstr(map.id, "map-"));
+	ck_assert(!idmap_vary(&single));
+	ck_assert_uint_eq(single.uid_extents, 1);
+}
+END_TEST
+
 /* What /proc/PID/FILE holds, as idmap_text would write it; "" when it cannot be read. */
 static void read_map(pid_t pid, const char *file, char ret[512])
 {
@@ -468,6 +503,7 @@ int main(void)
 	/* not in the tests' own processes, so that the users go even when a test dies */
 	tcase_add_unchecked_fixture(spaces, make_users, remove_users);
 	tcase_set_timeout(spaces, 60);
+	tcase_add_test(spaces, test_vary);
 	tcase_add_test(spaces, test_root);
 	tcase_add_test(spaces, test_nested_root);
 	tcase_add_test(spaces, test_users);
