@@ -1,5 +1,6 @@
 /* `copy` as a step and `directory` as a source: files of the host or of another image become a layer. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "builders/builder.h"
@@ -86,13 +87,20 @@ static int copy_resolve(struct resolve *resolve, const struct source *source,
 	(void)ret_base;
 	if (step->from_image)
 		return 0;
-	if (sources_of_host(&selection, resolve->spec, step, err) < 0)
-		return -1;
-	str_addf(&question, "copy %d %s", selection.into, resolve->spec->dir);
+	str_addf(&question, "copy %d %s", str_has_suffix(step->to, "/"), resolve->spec->dir);
 	for (size_t i = 0; i < step->patterns.count; i++)
 		str_addf(&question, "\n%s", step->patterns.items[i]);
+	if (resolve->last_copied && !strcmp(resolve->last_copied, question.text)) {
+		*ret = resolve->last_digest;
+		return 0;
+	}
+	if (sources_of_host(&selection, resolve->spec, step, err) < 0)
+		return -1;
 	if (digest_selection(resolve->store, &selection, 0, question.text, ret, err) < 0)
 		return err_wrap(err, "copy");
+	free(resolve->last_copied);
+	resolve->last_copied = xstrdup(question.text);
+	resolve->last_digest = *ret;
 	return 0;
 }
 

@@ -64,24 +64,33 @@ static int plan_image(struct resolve *resolve, const struct plan *stages, struct
 	return plan_make(ret, resolve->spec, image, &inputs, stages, err);
 }
 
-int builders_plan(struct resolve *resolve, struct plans *ret, struct err *err)
+static int plan_all(struct resolve *resolve, struct plans *ret, struct err *err)
 {
 	const struct spec *spec = resolve->spec;
-	_cleanup_(plans_done) struct plans plans = { 0 };
 
-	plans.stages = xcalloc(spec->stage_count, sizeof(*plans.stages));
+	ret->stages = xcalloc(spec->stage_count, sizeof(*ret->stages));
 	for (size_t i = 0; i < spec->stage_count; i++) {
 		resolve->image = &spec->stages[i];
-		if (plan_image(resolve, plans.stages, &plans.stages[i], err) < 0)
+		if (plan_image(resolve, ret->stages, &ret->stages[i], err) < 0)
 			return -1;
-		plans.stage_count++;
+		ret->stage_count++;
 	}
 	resolve->image = &spec->image;
-	if (plan_image(resolve, plans.stages, &plans.image, err) < 0)
-		return -1;
-	*ret = plans;
-	plans = (struct plans){ 0 };
-	return 0;
+	return plan_image(resolve, ret->stages, &ret->image, err);
+}
+
+int builders_plan(struct resolve *resolve, struct plans *ret, struct err *err)
+{
+	struct plans plans = { 0 };
+	int result = plan_all(resolve, &plans, err);
+
+	free(resolve->last_copied);
+	resolve->last_copied = NULL;
+	if (result == 0)
+		*ret = plans;
+	else
+		plans_done(&plans);
+	return result;
 }
 
 /* What `resolve` alone locks is asked again, into a lock of its own. */
