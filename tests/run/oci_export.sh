@@ -208,6 +208,13 @@ for kind in plain.tar plain.tar.gz plain.tar.xz plain.tar.zst; do
 	is "$kind: export after gc" "$("$DUET" export -q local "$W/local/out.oci" 2>&1; echo $?)" 0
 	is "$kind: the same bytes" "$(sha256sum <local/out.oci)" "$before"
 done
+# a step that leaves everything where it is, is that archive, too
+echo step >local/root/bin/file
+tar -C local/root -cf local/step.tar .
+printf 'duet: 1\nname: local\nimage:\n  from: {archive: ./plain.tar.gz}\n  steps: [{archive: ./step.tar}]\n' \
+	>local/step.yaml
+"$DUET" build -q -C local -f step.yaml >/dev/null 2>&1
+is 'an archive as a step: export' "$("$DUET" export -q local "$W/local/step.oci" 2>&1; echo $?)" 0
 "$DUET" gc -q --all >/dev/null 2>&1
 "$DUET" build -q -C local >/dev/null 2>&1
 mv local/plain.tar.zst local/moved
