@@ -115,6 +115,8 @@ int builders_build(struct build *build, struct rootfs *ret, struct err *err);
  * known when it is made.
  */
 int builders_lock(struct build *build, struct err *err);
+/* What another process found of the inputs of an image of the spec that it built goes into the lock. */
+int builders_learn(struct build *build, size_t number, struct err *err);
 /*
  * How the sources of a spec's inputs differ from resolve->lock, a line each; nothing is kept.
  * resolve->image is set here.

@@ -129,6 +129,23 @@ static int open_built(struct making *making, struct digest *ret_id, struct err *
 	return found;
 }
 
+/*
+ * With --no-cache an image that this one begins with is built first and for itself: its steps are in this
+ * plan too, and would give something else than to those that take from it.
+ */
+static int build_first(struct build *build, const struct plan *plan, struct err *err)
+{
+	bool is_stage = plan != &build->plans->image;
+	const struct spec *spec = build->spec;
+	const struct image_spec *image =
+		is_stage ? &spec->stages[plan - build->plans->stages] : &spec->image;
+	struct rootfs *ignored;
+
+	if (!build->no_cache || image->from.kind != SOURCE_IMAGE)
+		return 0;
+	return builders_stage(build, image->from.image, &ignored, err);
+}
+
 static int build_all(struct making *making, struct digest *ret_id, struct err *err)
 {
 	const struct plan *plan = making->plan;
@@ -136,6 +153,8 @@ static int build_all(struct making *making, struct digest *ret_id, struct err *e
 	if (plan->step_count > ROOTFS_LAYERS_MAX)
 		return err_set(err, ERR_LAYER_LIMIT, "build %s: more than %d layers", plan->name,
 			       ROOTFS_LAYERS_MAX);
+	if (build_first(making->build, plan, err) < 0)
+		return -1;
 	if (oci_fetch_base(making->build, plan, making->stack->wanted, err) < 0)
 		return err_wrap(err, "build %s", plan->name);
 	for (size_t i = 0; i < plan->step_count; i++)

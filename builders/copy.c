@@ -76,30 +76,55 @@ static int digest_selection(struct store *store, const struct selection *selecti
 	return known_state && at_rest ? store_sources_set(store, question, &state, ret, err) : 0;
 }
 
+/* Owned. */
+static char *question_of_copy(const struct spec *spec, const struct step *step)
+{
+	struct str question = { 0 };
+
+	str_addf(&question, "copy %d %s", str_has_suffix(step->to, "/"), spec->dir);
+	for (size_t i = 0; i < step->patterns.count; i++)
+		str_addf(&question, "\n%s", step->patterns.items[i]);
+	return question.text;
+}
+
+static int digest_copy(struct store *store, const struct spec *spec, const struct step *step,
+		       const struct selection *selection, struct digest *ret, struct err *err)
+{
+	_cleanup_free_ char *question = question_of_copy(spec, step);
+
+	return digest_selection(store, selection, 0, question, ret, err);
+}
+
+static int digest_folder(struct store *store, const struct source *source,
+			 const struct selection *selection, struct digest *ret, struct err *err)
+{
+	_cleanup_free_ char *question = xasprintf("directory %s", source->path);
+
+	return digest_selection(store, selection, WORKER_KEEP, question, ret, err);
+}
+
 static int copy_resolve(struct resolve *resolve, const struct source *source,
 			const struct step *step, struct digest *ret, struct plan_base *ret_base,
 			struct err *err)
 {
 	_cleanup_(select_done) struct selection selection = { 0 };
-	_cleanup_(str_done) struct str question = { 0 };
+	_cleanup_free_ char *question = NULL;
 
 	(void)source;
 	(void)ret_base;
 	if (step->from_image)
 		return 0;
-	str_addf(&question, "copy %d %s", str_has_suffix(step->to, "/"), resolve->spec->dir);
-	for (size_t i = 0; i < step->patterns.count; i++)
-		str_addf(&question, "\n%s", step->patterns.items[i]);
-	if (resolve->last_copied && !strcmp(resolve->last_copied, question.text)) {
+	question = question_of_copy(resolve->spec, step);
+	if (resolve->last_copied && !strcmp(resolve->last_copied, question)) {
 		*ret = resolve->last_digest;
 		return 0;
 	}
 	if (sources_of_host(&selection, resolve->spec, step, err) < 0)
 		return -1;
-	if (digest_selection(resolve->store, &selection, 0, question.text, ret, err) < 0)
+	if (digest_selection(resolve->store, &selection, 0, question, ret, err) < 0)
 		return err_wrap(err, "copy");
 	free(resolve->last_copied);
-	resolve->last_copied = xstrdup(question.text);
+	resolve->last_copied = TAKE_PTR(question);
 	resolve->last_digest = *ret;
 	return 0;
 }
@@ -109,13 +134,12 @@ static int directory_resolve(struct resolve *resolve, const struct source *sourc
 			     struct plan_base *ret_base, struct err *err)
 {
 	_cleanup_(select_done) struct selection selection = { 0 };
-	_cleanup_free_ char *question = xasprintf("directory %s", source->path);
 
 	(void)step;
 	(void)ret_base;
 	if (sources_of_folder(&selection, source->path, err) < 0)
 		return -1;
-	if (digest_selection(resolve->store, &selection, WORKER_KEEP, question, ret, err) < 0)
+	if (digest_folder(resolve->store, source, &selection, ret, err) < 0)
 		return err_wrap(err, "read %s", source->path);
 	return 0;
 }
@@ -132,6 +156,21 @@ static int pack_selection(struct build *build, struct worker_request *request,
 	request->op = WORKER_PACK;
 	request->flags |= selection->into ? WORKER_INTO : 0;
 	return builder_pack_many(build->store, request, inputs.fds, inputs.count, what, ret, err);
+}
+
+/*
+ * Steps below may have run for minutes since the plan was made. What is packed is kept under the digest that
+ * the plan has: it must not be anything else, or it would be found for those files ever after.
+ */
+static int check_same(const struct plan_step *step, const struct digest *now, struct build_blob *blob,
+		      struct err *err)
+{
+	if (digest_equal(now, &step->input))
+		return 0;
+	mem_closep(&blob->fd);
+	blob->fd = -1;
+	err_set(err, ERR_LAYER, "the files changed while the image was built");
+	return err_mend(err, "build again");
 }
 
 static int from_image(struct build *build, const struct step *copy, int trees[ROOTFS_LAYERS_MAX],
@@ -157,13 +196,20 @@ static int copy_open(struct build *build, const struct plan_step *step, struct s
 	};
 	_cleanup_(select_done) struct selection selection = { 0 };
 	int trees[ROOTFS_LAYERS_MAX];
+	struct digest now;
 
 	(void)below;
 	if ((copy->from_image ? from_image(build, copy, trees, &selection, err)
 			      : sources_of_host(&selection, build->spec, copy, err)) < 0)
 		return -1;
 	snprintf(request.text, sizeof(request.text), "%s", copy->to);
-	return pack_selection(build, &request, &selection, step->summary, ret, err);
+	if (pack_selection(build, &request, &selection, step->summary, ret, err) < 0)
+		return -1;
+	if (copy->from_image)
+		return 0;
+	if (digest_copy(build->store, build->spec, copy, &selection, &now, err) < 0)
+		return -1;
+	return check_same(step, &now, ret, err);
 }
 
 static int directory_open(struct build *build, const struct plan_step *step, struct stack *below,
@@ -171,11 +217,14 @@ static int directory_open(struct build *build, const struct plan_step *step, str
 {
 	struct worker_request request = { .flags = WORKER_KEEP, .text = "/" };
 	_cleanup_(select_done) struct selection selection = { 0 };
+	struct digest now;
 
 	(void)below;
-	if (sources_of_folder(&selection, step->source->path, err) < 0)
+	if (sources_of_folder(&selection, step->source->path, err) < 0 ||
+	    pack_selection(build, &request, &selection, step->summary, ret, err) < 0 ||
+	    digest_folder(build->store, step->source, &selection, &now, err) < 0)
 		return -1;
-	return pack_selection(build, &request, &selection, step->summary, ret, err);
+	return check_same(step, &now, ret, err);
 }
 
 const struct builder copy_builder = { "copy", copy_resolve, copy_open };

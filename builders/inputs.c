@@ -93,6 +93,27 @@ int builders_plan(struct resolve *resolve, struct plans *ret, struct err *err)
 	return result;
 }
 
+int builders_learn(struct build *build, size_t number, struct err *err)
+{
+	const struct image_spec *image = &build->spec->stages[number];
+	struct resolve resolve = { .store = build->store, .spec = build->spec, .image = image,
+				   .lock = build->lock };
+
+	for (size_t i = 0; build->lock && i <= image->step_count; i++) {
+		const struct source *source = i == 0 ? &image->from : NULL;
+		const struct step *step = i == 0 ? NULL : &image->steps[i - 1];
+		const struct builder *builder = builder_of(source, step);
+		struct digest ignored;
+
+		if (!builder || !builder->is_locked ||
+		    builder->is_locked(build->lock, source, step))
+			continue;
+		if (builder->resolve(&resolve, source, step, &ignored, NULL, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* What `resolve` alone locks is asked again, into a lock of its own. */
 static int check_by_resolving(struct resolve *resolve, const struct builder *builder,
 			      const struct source *source, struct strv *ret_drifts, struct err *err)

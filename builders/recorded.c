@@ -35,8 +35,19 @@ int recorded_inputs(struct build *build, const struct plan *plan, const struct p
 	return chains_of(build, step->step, stages, err);
 }
 
+/* An image that begins with another has its steps, too: they are that one's. */
+static bool is_made(const struct build *build, const struct plan_step *step)
+{
+	for (size_t i = 0; i < build->plans->stage_count; i++)
+		if (step->image == &build->spec->stages[i])
+			return build->stages[i].is_made;
+	return false;
+}
+
 bool recorded_is_void(const struct build *build, const struct plan_step *step)
 {
+	if (is_made(build, step))
+		return false;
 	if (build->refresh && builder_of(step->source, step->step) == &debian_builder)
 		return true;
 	/* what is copied out of another image comes out of its run steps */

@@ -334,6 +334,9 @@ int stages_build(struct build *build, size_t first,
 	/* one alone is built by who asks for it */
 	if (result == 0 && needed > 1)
 		result = run_all(&parts, err);
+	for (size_t i = 0; result == 0 && i < parts.count; i++)
+		if (parts.items[i].state == PART_DONE)
+			result = builders_learn(build, i, err);
 	free(parts.items);
 	return result;
 }

@@ -49,6 +49,9 @@ static void tell_why(const struct making *making, size_t number, bool known, boo
 
 	if (known)
 		log_note("%s: %s", step->summary, whole ? "found" : "found in another form");
+	else if (recorded_is_void(making->build, step))
+		log_note("%s: made, because %s asks for it", step->summary,
+			 making->build->no_cache ? "--no-cache" : "--update");
 	else
 		log_note("%s: made, because %s", step->summary, why);
 }

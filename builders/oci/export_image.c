@@ -73,7 +73,7 @@ int export_push_layer(struct stack *stack, const struct store_layer *known, stru
 {
 	_cleanup_(stack_forms_done) struct stack_forms forms = { -1, -1, { -1, -1 } };
 	struct build_blob blob = { .fd = -1, .bytes = known->blob_bytes, .in_store = known->has_blob,
-				   .allow_xz = true };
+				   .has_expected = true, .expected = known->blob, .allow_xz = true };
 	struct store_layer layer = *known;
 	int result;
 

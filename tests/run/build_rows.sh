@@ -227,6 +227,50 @@ b6_images() {
 	control none 'the kernel gives another uuid each time'
 }
 
+# The digest of what is copied is taken before there is a plan; steps below may run for a long time then.
+b6_changes() {
+	row B6 check 'what is copied changes while a step below runs'
+	spec '    - run: touch /c/runs; until [ -e /c/go ]; do sleep 0.1; done; rm /c/runs /c/go' \
+		'      cache: [/c]' '    - {copy: ./it, to: /it}'
+	echo first >"$P/it"
+	build >/dev/null &
+	until runs=$(find "$store/v1/caches" -name runs 2>/dev/null) && [ -n "$runs" ]; do
+		kill -0 $! 2>/dev/null || break
+		sleep 0.1
+	done
+	echo second >"$P/it"
+	touch "${runs%/*}/go"
+	wait $!
+	is "$who: B6: changed: exit code" $? 1
+	has "$who: B6: changed: the cause" "$(cat "$W/err")" 'the files changed while the image was built'
+	echo first >"$P/it"
+	sed -i 's,- run: .*,- run: "true",' "$P/duet.yaml"
+	is "$who: B6: what was there is what is found" "$(run cat /it)" first
+	cp "$P/it" "$W/it"
+	echo second >"$W/it"
+	[ "$(cat "$W/it")" = second ]
+	control_if $? 'a copy of the file at that time has the other content'
+}
+
+# An image that begins with another has the steps of that one: made once, for all that take from it.
+b6_begins() {
+	row B6 check '--no-cache, and an image that two others begin with'
+	printf '%s\n' 'duet: 1' 'name: rows' 'images:' \
+		"  one: {from: {archive: $W/root.tar.zst}, steps: [{run: echo ran; cat /proc/sys/kernel/random/uuid >/id}]}" \
+		'  two: {from: {image: one}, steps: [{run: cp /id /of-two}]}' 'image:' '  from: {image: two}' \
+		'  steps: [{copy: /id, from: one, to: /of-one}, {copy: /of-two, from: two, to: /copied}]' \
+		>"$P/duet.yaml"
+	for how in '' --no-cache; do
+		build ${how:+"$how"} >/dev/null
+		is "$who: B6: begins $how: exit code" $? 0
+		is "$who: B6: begins $how: it is run once" "$(grep -c '^ran$' "$W/err")" 1
+		is "$who: B6: begins $how: one id" "$(run cat /id /of-one /of-two /copied | sort -u | wc -l)" 1
+	done
+	build --no-cache --explain-cache >/dev/null
+	has "$who: B6: begins: why" "$(cat "$W/err")" '>/id: made, because --no-cache asks for it'
+	control none 'the kernel gives another uuid each time'
+}
+
 b7() {
 	row B7 check 'a secret that stays somewhere'
 	DUET_TEST_S=$(head -c 32 /dev/urandom | sha256sum | head -c 64)
@@ -326,7 +370,7 @@ c27() {
 for who in $(all_users); do
 	user_folders "$who" || continue
 	more=
-	for each in ${DUET_ROWS-b1 b2 b3 b4 b5 b6 b6_images b7 b8 b13 c22 c23 c27}; do
+	for each in ${DUET_ROWS-b1 b2 b3 b4 b5 b6 b6_images b6_changes b6_begins b7 b8 b13 c22 c23 c27}; do
 		$each
 	done
 	row

@@ -132,6 +132,24 @@ S=$W/store
 works 'lock --check' lock --check
 is 'lock --check: nothing to tell' "$out" ''
 
+# images that are built side by side, each by a process of its own
+echo second >"$W/tool/hello"
+pack "$W/tool" "$W/served/second.tar.gz"
+other=$(sha256sum "$W/served/second.tar.gz")
+printf '%s\n' 'duet: 1' 'name: locked' 'images:' \
+	"  one: {from: {archive: \"$url\", sha256: $sum}}" \
+	"  two: {from: {archive: \"${url%/*}/second.tar.gz\", sha256: ${other%% *}}}" 'image:' \
+	"  from: {directory: $SMALL}" \
+	'  steps: [{copy: /hello, from: one, to: /one}, {copy: /hello, from: two, to: /two}]' >"$P/duet.yaml"
+rm "$P/duet.lock"
+S=$W/store-beside
+works 'side by side' build
+is 'side by side: both are locked' "$(grep -c '"bytes"' "$P/duet.lock")" 2
+works 'side by side, locked' build --locked
+S=$W/store
+cp "$W/kept.lock" "$P/duet.lock"
+archive_spec
+
 # what the lock says is believed only as far as it holds
 sed "s/\"bytes\": [0-9]*/\"bytes\": 9/" "$W/kept.lock" >"$P/duet.lock"
 fails 'another size, locked' "would change: change archive $url" build --locked

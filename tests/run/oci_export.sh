@@ -208,6 +208,13 @@ for kind in plain.tar plain.tar.gz plain.tar.xz plain.tar.zst; do
 	is "$kind: export after gc" "$("$DUET" export -q local "$W/local/out.oci" 2>&1; echo $?)" 0
 	is "$kind: the same bytes" "$(sha256sum <local/out.oci)" "$before"
 done
+# a step that leaves everything where it is, is that archive, too
+echo step >local/root/bin/file
+tar -C local/root -cf local/step.tar .
+printf 'duet: 1\nname: local\nimage:\n  from: {archive: ./plain.tar.gz}\n  steps: [{archive: ./step.tar}]\n' \
+	>local/step.yaml
+"$DUET" build -q -C local -f step.yaml >/dev/null 2>&1
+is 'an archive as a step: export' "$("$DUET" export -q local "$W/local/step.oci" 2>&1; echo $?)" 0
 "$DUET" gc -q --all >/dev/null 2>&1
 "$DUET" build -q -C local >/dev/null 2>&1
 mv local/plain.tar.zst local/moved
@@ -221,6 +228,19 @@ has 'and what to do' "$told" 'put it back as it was'
 is 'what was exported stays' "$(sha256sum <local/out.oci)" "$before"
 mv local/moved local/plain.tar.zst
 is 'and put back' "$("$DUET" export -q local "$W/local/out.oci" 2>&1)" ''
+# a blob that has rotted, of which another form is made
+printf 'duet: 1\nname: rotten\nimage:\n  from: {docker_archive: ./local.tar}\n' >local/rotten.yaml
+echo sound >local/root/bin/file
+tar -C local/root -cf local/plain.tar .
+printf 'duet: 1\nname: local\nimage:\n  from: {archive: ./plain.tar}\n' >local/duet.yaml
+"$DUET" build -q -C local >/dev/null 2>&1
+"$DUET" export -q --format docker-archive local "$W/local/local.tar"
+"$DUET" build -q -C local -f rotten.yaml --on container >/dev/null 2>&1
+rotten=$(find store/v1/blobs -type f -exec grep -l sound {} +)
+chmod u+w "$rotten"
+sed -i 's/sound/found/' "$rotten"
+has 'a rotten blob: export' "$("$DUET" export -q --format tar rotten "$W/local/rotten.tar" 2>&1)" 'error[fetch.digest]'
+[ -e local/rotten.tar ] && not_ok 'a rotten blob: it was exported' || ok
 "$DUET" build -q -C project >/dev/null 2>&1
 
 # ---- whoever runs duet --------------------------------------------------------------------------
