@@ -259,6 +259,10 @@ int export_root(struct tarfile *file, const struct oci_export *args, struct err 
 {
 	_cleanup_close_ int image = -1;
 
+	if (args->format == EXPORT_EROFS && file->stream) {
+		err_set(err, ERR_USAGE, "an EROFS image is not written in one go");
+		return err_mend(err, "name a file");
+	}
 	if (args->format == EXPORT_EROFS)
 		return merge(args, file->fd, err);
 	/* beside the file, so that it takes the same disk's room and no memory */

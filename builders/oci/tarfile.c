@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/fs.h"
 #include "core/mem.h"
@@ -17,26 +20,65 @@ static int failed(struct tarfile *file, int errnum, struct err *err)
 	return err_sys(err, errnum, "write %s", file->name);
 }
 
+/*
+ * What is no regular file keeps its place: a pipe, a terminal's or the null device. A rename would put
+ * a file where /dev/stdout or /dev/null was. 1: it is one, and open.
+ */
+static int open_stream(struct tarfile *file, struct err *err)
+{
+	bool standard = !strcmp(file->name, "-");
+	struct stat stat_of;
+
+	if (standard ? fstat(STDOUT_FILENO, &stat_of) < 0 : stat(file->name, &stat_of) < 0)
+		return errno == ENOENT ? 0 : failed(file, errno, err);
+	if (S_ISREG(stat_of.st_mode) && !standard)
+		return 0;
+	if (S_ISDIR(stat_of.st_mode)) {
+		failed(file, EISDIR, err);
+		return err_mend(err, "name the file in it: duet export [NAME] FILE");
+	}
+	file->fd = standard ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+			    : open(file->name, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+	if (file->fd < 0)
+		return failed(file, errno, err);
+	if (isatty(file->fd)) {
+		err_set(err, ERR_USAGE, "export: %s is a terminal", file->name);
+		return err_mend(err, "name a file, or send it into a pipe");
+	}
+	/* what has to be a file on the way */
+	file->dir = open("/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	file->stream = true;
+	return 1;
+}
+
+/* Opens the folder and the temporary file in it; a link to a file stays a link. */
+static int open_beside(struct tarfile *file)
+{
+	_cleanup_free_ char *real = realpath(file->name, NULL), *folder = NULL;
+	const char *path = real ? real : file->name;
+
+	if (!real && errno != ENOENT)
+		return -1;
+	folder = xstrndup(path, (size_t)(path_base(path) - path));
+	file->base = xstrdup(path_base(path));
+	file->dir = open(*folder ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (file->dir < 0)
+		return -1;
+	file->temporary = xasprintf(".%s.%d~", file->base, (int)getpid());
+	(void)unlinkat(file->dir, file->temporary, 0);
+	file->fd = openat(file->dir, file->temporary,
+			  O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	return file->fd < 0 ? -1 : 0;
+}
+
 int tarfile_new(struct tarfile *ret, const char *path, struct err *err)
 {
-	_cleanup_free_ char *folder = xstrndup(path, (size_t)(path_base(path) - path));
 	struct tarfile file = { .name = xstrdup(path), .dir = -1, .fd = -1 };
-	int errnum = 0;
+	int stream = open_stream(&file, err);
 
-	file.temporary = xasprintf(".%s.%d~", path_base(path), (int)getpid());
-	file.dir = open(*folder ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (file.dir < 0) {
-		errnum = errno;
-	} else {
-		(void)unlinkat(file.dir, file.temporary, 0);
-		file.fd = openat(file.dir, file.temporary,
-				 O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-		errnum = file.fd < 0 ? errno : 0;
-	}
-	if (errnum) {
-		free(file.temporary);
-		file.temporary = NULL;
-		failed(&file, errnum, err);
+	if (stream == 0 && open_beside(&file) < 0)
+		stream = failed(&file, errno, err);
+	if (stream < 0) {
 		tarfile_done(&file);
 		return -1;
 	}
@@ -113,8 +155,10 @@ int tarfile_end(struct tarfile *file, struct err *err)
 
 int tarfile_publish(struct tarfile *file, struct err *err)
 {
+	if (file->stream)
+		return 0;
 	if (fsync(file->fd) < 0 ||
-	    renameat(file->dir, file->temporary, file->dir, path_base(file->name)) < 0)
+	    renameat(file->dir, file->temporary, file->dir, file->base) < 0)
 		return failed(file, errno, err);
 	free(TAKE_PTR(file->temporary));
 	return fs_sync_dir(file->dir, err);
@@ -125,6 +169,7 @@ void tarfile_done(struct tarfile *file)
 	if (file->temporary)
 		(void)unlinkat(file->dir, file->temporary, 0);
 	free(file->temporary);
+	free(file->base);
 	free(file->name);
 	mem_closep(&file->dir);
 	mem_closep(&file->fd);

@@ -243,6 +243,32 @@ has 'a rotten blob: export' "$("$DUET" export -q --format tar rotten "$W/local/r
 [ -e local/rotten.tar ] && not_ok 'a rotten blob: it was exported' || ok
 "$DUET" build -q -C project >/dev/null 2>&1
 
+# ---- what is no file ----------------------------------------------------------------------------
+mkfifo pipe
+for format in oci:web.tar docker-archive:plain.tar tar:root.tar; do
+	timeout 20 cat pipe >got.tar &
+	is "${format%:*} into a pipe" "$("$DUET" export -q --format "${format%:*}" web pipe 2>&1)" ''
+	wait $!
+	is "${format%:*} into a pipe: the same bytes" "$(sha256sum <got.tar)" \
+		"$(sha256sum <"${format#*:}")"
+	is "${format%:*} to standard output" \
+		"$("$DUET" export -q --format "${format%:*}" web - | sha256sum)" \
+		"$(sha256sum <"${format#*:}")"
+done
+is 'the pipe is one still' "$(stat -c %F pipe)" fifo
+[ ! -e ./- ] || not_ok 'a file is called -'
+ln -s linked.tar link.tar
+: >linked.tar
+is 'through a link' "$("$DUET" export -q web link.tar 2>&1)" ''
+is 'through a link: the link stays' "$(readlink link.tar)" linked.tar
+is 'through a link: the same bytes' "$(sha256sum <linked.tar)" "$(sha256sum <web.tar)"
+timeout 20 cat pipe >got.tar &
+has 'an EROFS image into a pipe' "$("$DUET" export -q --format erofs web pipe 2>&1)" \
+	'an EROFS image is not written in one go'
+wait $!
+has 'a folder' "$("$DUET" export -q web tmp 2>&1)" 'tmp: Is a directory'
+[ "$("$DUET" export -q web - 2>&1 >/dev/full)" = "" ] && not_ok 'a full device'
+
 # ---- whoever runs duet --------------------------------------------------------------------------
 for who in $(all_users); do
 	case $who in
