@@ -11,27 +11,46 @@
 
 #define LOSS_BYTES_MAX 300
 
-int df_lose(struct df_convert *c, const char *fmt, ...)
+static const struct dockerfile_loss *add_loss(struct df_convert *c, bool is_note, const char *fmt,
+					      va_list args)
 {
 	struct dockerfile *out = c->out;
 	_cleanup_free_ char *text = NULL;
 	struct dockerfile_loss *loss;
-	struct df_step *note;
-	va_list args;
 
-	va_start(args, fmt);
 	if (vasprintf(&text, fmt, args) < 0)
 		text = xstrdup("?");
-	va_end(args);
 	out->losses = xreallocarray(out->losses, out->loss_count + 1, sizeof(*out->losses));
 	loss = &out->losses[out->loss_count++];
 	loss->line = c->line->number;
 	loss->text = str_escape(text, LOSS_BYTES_MAX);
+	loss->is_note = is_note;
+	return loss;
+}
+
+int df_lose(struct df_convert *c, const char *fmt, ...)
+{
+	const struct dockerfile_loss *loss;
+	struct df_step *note;
+	va_list args;
+
+	va_start(args, fmt);
+	loss = add_loss(c, false, fmt, args);
+	va_end(args);
 	if (!c->stage)
 		return 0;
 	note = df_stage_add(c->stage, DF_STEP_NOTE);
 	str_addf(&note->text, "line %u, not said here: %s", loss->line, loss->text);
 	return 0;
+}
+
+void df_note(struct df_convert *c, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	add_loss(c, true, fmt, args);
+	va_end(args);
 }
 
 struct df_scope df_scope_of(const struct df_convert *c)
@@ -156,7 +175,9 @@ void df_cut(struct df_convert *c)
 	rest.image = image;
 	rest.from = from_image(stage->image);
 	rest.scratch = stage->scratch;
+	rest.has_root = stage->has_root;
 	rest.parts = stage->parts;
+	strv_copy(&rest.folders, &stage->folders);
 	strv_copy(&rest.arguments, &stage->arguments);
 	strv_copy(&rest.shell, &stage->shell);
 	/* its name stays taken */
@@ -175,10 +196,13 @@ static void begin_from(struct df_convert *c, const char *reference)
 		inherit(c->stage, &other->environment, other->workdir, other->user);
 		strv_copy(&c->stage->shell, &other->shell);
 		c->stage->scratch = other->scratch;
+		c->stage->has_root = other->has_root;
+		strv_copy(&c->stage->folders, &other->folders);
 		c->stage->from = from_image(other->image);
 		return;
 	}
 	c->stage->scratch = !strcmp(reference, "scratch");
+	c->stage->has_root = !c->stage->scratch;
 	if (!c->stage->scratch && ref_refusal(reference)) {
 		df_lose(c, "FROM %s: %s", reference, ref_refusal(reference));
 		reference = "scratch";
@@ -339,11 +363,12 @@ static int convert(struct df_convert *c, const char *name, const char *file, str
 	return 0;
 }
 
-int dockerfile_convert(struct dockerfile *ret, const char *name, const char *file,
-		       const char *text, size_t size, struct err *err)
+int dockerfile_convert(struct dockerfile *ret, const struct dockerfile_files *files,
+		       const char *name, const char *file, const char *text, size_t size,
+		       struct err *err)
 {
 	struct dockerfile out = { 0 };
-	struct df_convert c = { .out = &out };
+	struct df_convert c = { .out = &out, .files = files };
 	int result = df_lines_read(&c.lines, file, text, size, err);
 
 	if (result == 0)

@@ -156,6 +156,7 @@ int df_workdir(struct df_convert *c)
 		path[length - 1] = '\0';
 	if (!c->stage->workdir && c->stage->has_run)
 		df_cut(c);
+	df_stage_add_folder(c->stage, path);
 	replace(&c->stage->workdir, path);
 	return 0;
 }
