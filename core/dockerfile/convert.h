@@ -18,6 +18,7 @@ struct df_convert {
 	struct strv secrets;		/* names */
 	struct strv outside;		/* name, reference, name ... of images that no FROM names; parts */
 	struct str images;		/* entries of `images` */
+	bool told_user;			/* that a RUN is run as root */
 };
 
 /* Names something that the spec cannot say: at this place, and in the list of losses. Returns 0. */

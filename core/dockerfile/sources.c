@@ -118,12 +118,12 @@ static bool take_only_name(const struct df_convert *c, struct strv *sources)
 	return true;
 }
 
-/* A file that is to have another name, or goes into a folder that is not known here? */
+/* A file that is to have another name, or goes into a folder of the base image or of a RUN? */
 static bool is_doubtful(const struct df_convert *c, const char *source, const char *to)
 {
 	const char *base = path_base(to);
 
-	return c->stage->has_root && c->files && !strchr(base, '.') &&
+	return (!c->stage->scratch || c->stage->has_run) && c->files && !strchr(base, '.') &&
 	       strcmp(base, path_base(source)) &&
 	       S_ISREG(c->files->mode(c->files->data, source));
 }
