@@ -114,10 +114,10 @@ int builder_archive_find(struct store *store, const struct digest *digest, int *
 
 /* ---- the builder -------------------------------------------------------------------------------- */
 
-/* A step that changes where things lie is packed anew, into a blob of the store. */
-static bool is_packed(const struct step *step)
+/* Is the archive, as it is, the layer? Else it is packed anew, into a blob of the store. */
+static bool is_layer(const struct step *step)
 {
-	return step && (step->strip != 0 || strcmp(step->to, "/") != 0);
+	return !step || (step->strip == 0 && !strcmp(step->to, "/"));
 }
 
 /* The digest of an archive, by its sha256 in the spec or by reading it. */
@@ -151,7 +151,9 @@ static int archive_resolve(struct resolve *resolve, const struct source *source,
 	(void)ret_base;
 	if (look_up(resolve, &archive, ret, err) < 0)
 		return -1;
-	return is_packed(step) || archive.url ? 0 : tell_where(resolve->store, ret, archive.path, err);
+	if (archive.url || !is_layer(step))
+		return 0;
+	return tell_where(resolve->store, ret, archive.path, err);
 }
 
 /* The part of a URL that a person recognises, without query and credentials. Owned, escaped. */
@@ -260,7 +262,7 @@ static int archive_open(struct build *build, const struct plan_step *step, struc
 	(void)below;
 	if (open_archive(build, &archive, &step->input, &blob, err) < 0)
 		return -1;
-	if (!is_packed(step->step)) {
+	if (is_layer(step->step)) {
 		*ret = blob;
 		return 0;
 	}

@@ -1,6 +1,7 @@
 /* duet init: a first duet.yaml, or one from a Dockerfile. Nothing is overwritten. */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -64,29 +65,63 @@ static int write_new(const char *path, const char *text, struct err *err)
 	return 0;
 }
 
-static void tell_losses(const char *file, const struct dockerfile *dockerfile)
+/* How many things are lost. */
+static size_t tell_losses(const char *file, const struct dockerfile *dockerfile)
 {
 	_cleanup_free_ char *shown = str_escape(file, 200);
+	size_t count = 0;
 
-	for (size_t i = 0; i < dockerfile->loss_count; i++)
-		log_warn("%s:%u: %s", shown, dockerfile->losses[i].line, dockerfile->losses[i].text);
+	for (size_t i = 0; i < dockerfile->loss_count; i++) {
+		const struct dockerfile_loss *loss = &dockerfile->losses[i];
+
+		if (loss->is_note)
+			log_note("%s:%u: %s", shown, loss->line, loss->text);
+		else
+			log_warn("%s:%u: %s", shown, loss->line, loss->text);
+		count += !loss->is_note;
+	}
 	if (access(".dockerignore", F_OK) == 0 && access(".duetignore", F_OK) < 0)
 		log_note("copy steps go by .duetignore, not by .dockerignore");
+	return count;
+}
+
+static void match(void *data, const char *pattern, struct strv *ret)
+{
+	glob_t found;
+
+	(void)data;
+	if (glob(pattern, 0, NULL, &found) != 0)
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		const char *name = path_base(found.gl_pathv[i]);
+
+		if (strcmp(name, ".") && strcmp(name, ".."))
+			strv_add(ret, found.gl_pathv[i]);
+	}
+	globfree(&found);
+}
+
+static mode_t mode_of(void *data, const char *path)
+{
+	struct stat st;
+
+	(void)data;
+	return lstat(path, &st) < 0 ? 0 : st.st_mode;
 }
 
 static int init_from(const struct cli *cli, const char *path, const char *name, int *ret_code,
 		     struct err *err)
 {
+	static const struct dockerfile_files files = { .match = match, .mode = mode_of };
 	_cleanup_(dockerfile_done) struct dockerfile dockerfile = { 0 };
 	_cleanup_free_ char *text = NULL;
 	size_t size;
 
 	if (fs_read_file(AT_FDCWD, cli->from, DOCKERFILE_BYTES_MAX, &text, &size, err) < 0 ||
-	    dockerfile_convert(&dockerfile, name, cli->from, text, size, err) < 0 ||
+	    dockerfile_convert(&dockerfile, &files, name, cli->from, text, size, err) < 0 ||
 	    write_new(path, dockerfile.spec, err) < 0)
 		return -1;
-	tell_losses(cli->from, &dockerfile);
-	*ret_code = dockerfile.loss_count > 0;
+	*ret_code = tell_losses(cli->from, &dockerfile) > 0;
 	return 0;
 }
 

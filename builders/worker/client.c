@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/proc.h"
+#include "core/sys.h"
 
 #define ALL_IDS 4294967295u
 
@@ -60,25 +61,7 @@ static int enter(void *data)
 int worker_ask(struct worker *worker, const struct worker_request *request, const int *fds,
 	       size_t fd_count, struct err *err)
 {
-	union {
-		char room[CMSG_SPACE(sizeof(int) * (WORKER_LOWER_MAX + 2))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct iovec part = { (void *)request, sizeof(*request) };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-
-	if (fd_count > 0) {
-		struct cmsghdr *head;
-
-		message.msg_control = control.room;
-		message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-		head = CMSG_FIRSTHDR(&message);
-		head->cmsg_level = SOL_SOCKET;
-		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
-		memcpy(CMSG_DATA(head), fds, sizeof(int) * fd_count);
-	}
-	if (sendmsg(worker->socket, &message, MSG_NOSIGNAL) < 0)
+	if (sys_send_fds(worker->socket, request, sizeof(*request), fds, fd_count) < 0)
 		return err_sys(err, errno, "send a request to duet-worker");
 	return 0;
 }

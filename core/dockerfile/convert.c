@@ -11,27 +11,46 @@
 
 #define LOSS_BYTES_MAX 300
 
-int df_lose(struct df_convert *c, const char *fmt, ...)
+static const struct dockerfile_loss *add_loss(struct df_convert *c, bool is_note, const char *fmt,
+					      va_list args)
 {
 	struct dockerfile *out = c->out;
 	_cleanup_free_ char *text = NULL;
 	struct dockerfile_loss *loss;
-	struct df_step *note;
-	va_list args;
 
-	va_start(args, fmt);
 	if (vasprintf(&text, fmt, args) < 0)
 		text = xstrdup("?");
-	va_end(args);
 	out->losses = xreallocarray(out->losses, out->loss_count + 1, sizeof(*out->losses));
 	loss = &out->losses[out->loss_count++];
 	loss->line = c->line->number;
 	loss->text = str_escape(text, LOSS_BYTES_MAX);
+	loss->is_note = is_note;
+	return loss;
+}
+
+int df_lose(struct df_convert *c, const char *fmt, ...)
+{
+	const struct dockerfile_loss *loss;
+	struct df_step *note;
+	va_list args;
+
+	va_start(args, fmt);
+	loss = add_loss(c, false, fmt, args);
+	va_end(args);
 	if (!c->stage)
 		return 0;
 	note = df_stage_add(c->stage, DF_STEP_NOTE);
 	str_addf(&note->text, "line %u, not said here: %s", loss->line, loss->text);
 	return 0;
+}
+
+void df_note(struct df_convert *c, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	add_loss(c, true, fmt, args);
+	va_end(args);
 }
 
 struct df_scope df_scope_of(const struct df_convert *c)
@@ -150,13 +169,19 @@ void df_cut(struct df_convert *c)
 	/* of the end of the stage: an ENTRYPOINT further down would take the CMD away */
 	rest.entrypoint = TAKE_PTR(stage->entrypoint);
 	rest.command = TAKE_PTR(stage->command);
+	rest.entrypoint_line = stage->entrypoint_line;
+	rest.command_line = stage->command_line;
+	rest.inherits_entrypoint = stage->inherits_entrypoint;
+	rest.inherits_command = stage->inherits_command;
 	df_stage_write(stage, false, &c->images);
 	inherit(&rest, &stage->environment, stage->workdir, stage->user);
 	rest.name = TAKE_PTR(stage->name);
 	rest.image = image;
 	rest.from = from_image(stage->image);
 	rest.scratch = stage->scratch;
+	rest.has_root = stage->has_root;
 	rest.parts = stage->parts;
+	strv_copy(&rest.folders, &stage->folders);
 	strv_copy(&rest.arguments, &stage->arguments);
 	strv_copy(&rest.shell, &stage->shell);
 	/* its name stays taken */
@@ -164,6 +189,49 @@ void df_cut(struct df_convert *c)
 	strv_add(&c->outside, "");
 	df_stage_done(stage);
 	*stage = rest;
+}
+
+/* ---- what an empty list takes away ------------------------------------------------------------- */
+
+static bool is_empty(const char *text, const char *key)
+{
+	return str_has_prefix(text, key) && !strcmp(text + strlen(key), ": []\n");
+}
+
+static bool has_entrypoint(const struct df_stage *stage)
+{
+	return stage->entrypoint ? !is_empty(stage->entrypoint, "entrypoint")
+				 : stage->inherits_entrypoint;
+}
+
+/* An ENTRYPOINT takes away the CMD of the image below. */
+static bool has_command(const struct df_stage *stage)
+{
+	return stage->command ? !is_empty(stage->command, "command")
+			      : stage->inherits_command && !stage->entrypoint;
+}
+
+static void lose_at(struct df_convert *c, const struct df_line *line, const char *what)
+{
+	const struct df_line *now = c->line;
+
+	c->line = line;
+	df_lose(c, "%s of the image below is not taken away", what);
+	c->line = now;
+}
+
+/* In a spec a list that is empty is one that is not set. */
+static void end_stage(struct df_convert *c)
+{
+	const struct df_stage *stage = c->stage;
+	bool entrypoint_goes = stage->entrypoint && is_empty(stage->entrypoint, "entrypoint");
+	bool command_goes = stage->command ? is_empty(stage->command, "command") : entrypoint_goes;
+
+	if (stage->inherits_entrypoint && entrypoint_goes)
+		lose_at(c, stage->entrypoint_line, "an entrypoint");
+	/* an entrypoint that is set does so here, too */
+	if (stage->inherits_command && command_goes && (!stage->entrypoint || entrypoint_goes))
+		lose_at(c, stage->command ? stage->command_line : stage->entrypoint_line, "a command");
 }
 
 static void begin_from(struct df_convert *c, const char *reference)
@@ -175,10 +243,17 @@ static void begin_from(struct df_convert *c, const char *reference)
 		inherit(c->stage, &other->environment, other->workdir, other->user);
 		strv_copy(&c->stage->shell, &other->shell);
 		c->stage->scratch = other->scratch;
+		c->stage->has_root = other->has_root;
+		strv_copy(&c->stage->folders, &other->folders);
+		c->stage->inherits_entrypoint = has_entrypoint(other);
+		c->stage->inherits_command = has_command(other);
 		c->stage->from = from_image(other->image);
 		return;
 	}
 	c->stage->scratch = !strcmp(reference, "scratch");
+	c->stage->has_root = !c->stage->scratch;
+	c->stage->inherits_entrypoint = !c->stage->scratch;
+	c->stage->inherits_command = !c->stage->scratch;
 	if (!c->stage->scratch && ref_refusal(reference)) {
 		df_lose(c, "FROM %s: %s", reference, ref_refusal(reference));
 		reference = "scratch";
@@ -218,8 +293,10 @@ static int take_from(struct df_convert *c)
 	const char *name;
 	char *flag;
 
-	if (c->stage)
+	if (c->stage) {
+		end_stage(c);
 		df_stage_write(c->stage, false, &c->images);
+	}
 	c->stage = &c->stages[c->stage_count++];
 	while ((flag = df_take_flag(&text))) {
 		take_platform(c, flag);
@@ -334,16 +411,18 @@ static int convert(struct df_convert *c, const char *name, const char *file, str
 		if (take_line(c, file, err) < 0)
 			return -1;
 	}
+	end_stage(c);
 	df_stage_write(c->stage, true, &last);
 	c->out->spec = whole_spec(c, name, last.text);
 	return 0;
 }
 
-int dockerfile_convert(struct dockerfile *ret, const char *name, const char *file,
-		       const char *text, size_t size, struct err *err)
+int dockerfile_convert(struct dockerfile *ret, const struct dockerfile_files *files,
+		       const char *name, const char *file, const char *text, size_t size,
+		       struct err *err)
 {
 	struct dockerfile out = { 0 };
-	struct df_convert c = { .out = &out };
+	struct df_convert c = { .out = &out, .files = files };
 	int result = df_lines_read(&c.lines, file, text, size, err);
 
 	if (result == 0)

@@ -92,11 +92,7 @@ static void put_copy(struct df_convert *c, const struct strv *sources, const cha
 		     const struct copy *copy)
 {
 	struct df_step *step = df_stage_add(c->stage, DF_STEP_OTHER);
-	_cleanup_free_ char *folder = xasprintf("%s/", to);
 
-	/* several go into a folder */
-	if (sources->count > 1 && !str_has_suffix(to, "/"))
-		to = folder;
 	str_add(&step->text, "copy: ");
 	if (sources->count == 1)
 		df_put(&step->text, sources->items[0], true);
@@ -125,6 +121,8 @@ static void put_archive(struct df_convert *c, const char *source, const char *to
 	df_put(&step->text, source, true);
 	str_add(&step->text, "\n");
 	df_put_key(&step->text, "to", to);
+	c->stage->has_root |= !strcmp(to, "/");
+	df_stage_add_folder(c->stage, to);
 }
 
 /* The words of the instruction: sources and, last, the target. False: named. */
@@ -155,34 +153,60 @@ static bool read_words(struct df_convert *c, const char *text, struct strv *ret)
 	return !bad;
 }
 
+/* What ADD takes apart goes there at once, the rest into `ret`. */
+static void take_added(struct df_convert *c, const struct strv *paths, const char *to,
+		       const struct copy *copy, struct strv *ret)
+{
+	for (size_t i = 0; i < paths->count; i++)
+		if (!is_archive(paths->items[i]))
+			strv_add(ret, paths->items[i]);
+		else if (strpbrk(paths->items[i], DF_GLOB_SIGNS))
+			df_lose(c, "%s: which archives are meant is not known", paths->items[i]);
+		else
+			put_archive(c, paths->items[i], to, copy);
+}
+
+static void take_source(struct df_convert *c, const char *source, const char *to,
+			const struct copy *copy, struct strv *ret)
+{
+	const bool of_image = copy->image != NULL, add = !strcmp(c->line->word, "ADD");
+	_cleanup_free_ char *path = source_path(source, of_image);
+	_cleanup_(strv_done) struct strv paths = { 0 }, names = { 0 };
+	bool archives = false;
+
+	if (strpbrk(path, DF_GLOB_SIGNS)) {
+		df_take_pattern(c, path, of_image, &paths);
+	} else {
+		strv_add(&paths, path);
+		if (!of_image)
+			df_tell_link(c, path);
+	}
+	if (add && !of_image)
+		df_match(c, &paths, &names);
+	for (size_t i = 0; i < names.count; i++)
+		archives |= is_archive(names.items[i]);
+	if (add)
+		take_added(c, archives ? &names : &paths, to, copy, ret);
+	else
+		strv_copy(ret, &paths);
+}
+
 /* Sorts the sources: archives at once, the rest into `ret`. */
 static void take_sources(struct df_convert *c, const struct strv *words, const char *to,
 			 const struct copy *copy, struct strv *ret)
 {
-	const bool add = !strcmp(c->line->word, "ADD");
-
-	for (size_t i = 0; i + 1 < words->count; i++) {
-		char *path;
-
-		if (is_remote(words->items[i])) {
+	for (size_t i = 0; i + 1 < words->count; i++)
+		if (is_remote(words->items[i]))
 			df_lose(c, "%s: what comes from the network has no digest here (an archive "
 				   "step takes a URL with sha256)", words->items[i]);
-			continue;
-		}
-		path = source_path(words->items[i], copy->image != NULL);
-		if (add && is_archive(path) && !strpbrk(path, "*?[")) {
-			put_archive(c, path, to, copy);
-			free(path);
-		} else {
-			strv_take(ret, path);
-		}
-	}
+		else
+			take_source(c, words->items[i], to, copy, ret);
 }
 
 int df_copy(struct df_convert *c)
 {
 	_cleanup_(strv_done) struct strv words = { 0 }, sources = { 0 };
-	_cleanup_free_ char *to = NULL;
+	_cleanup_free_ char *to = NULL, *target = NULL;
 	const char *text = c->line->rest;
 	struct copy copy = { 0 };
 
@@ -194,8 +218,10 @@ int df_copy(struct df_convert *c)
 		else
 			df_lose(c, "%s: no path inside", words.items[words.count - 1]);
 	}
-	if (sources.count > 0)
-		put_copy(c, &sources, to, &copy);
+	if (sources.count > 0) {
+		target = df_target(c, to, copy.image != NULL, &sources);
+		put_copy(c, &sources, target, &copy);
+	}
 	free(copy.owner);
 	free(copy.mode);
 	return 0;

@@ -69,6 +69,8 @@ struct df_stage {
 	char *from;		/* owned; YAML */
 	char *platform;		/* owned or NULL */
 	bool scratch;
+	bool has_root;		/* the usual folders are there */
+	struct strv folders;	/* that are there, made by this stage or one below; "/srv/www" */
 	struct df_step *steps;
 	size_t step_count;
 	struct strv inherited;	/* the environment that it began with */
@@ -76,11 +78,18 @@ struct df_stage {
 	struct strv volumes, exposed, shell;
 	char *workdir, *user, *stop_signal, *entrypoint, *command;	/* owned; the last two are YAML */
 	char *inherited_workdir, *inherited_user;	/* owned or NULL */
+	const struct df_line *entrypoint_line, *command_line;	/* borrowed; that set them */
+	bool inherits_entrypoint, inherits_command;	/* the image below has one, or may have */
 	bool has_run;
 	size_t parts;		/* that were cut off */
 };
 
 struct df_step *df_stage_add(struct df_stage *stage, enum df_step_kind kind);
+/* The folder `path`, absolute, is there from now on, and those above it. */
+void df_stage_add_folder(struct df_stage *stage, const char *path);
+/* Those above it alone. */
+void df_stage_add_parents(struct df_stage *stage, const char *path);
+bool df_stage_has_folder(const struct df_stage *stage, const char *path);
 /* Adds it as the entry `image` of images, or as the spec's own image. */
 void df_stage_write(const struct df_stage *stage, bool is_last, struct str *out);
 void df_stage_done(struct df_stage *stage);

@@ -207,12 +207,22 @@ static void put_flags(const struct run_flags *flags, struct str *out)
 		str_addf(out, "mounts: [%s]\n", flags->mounts.text);
 }
 
+/* A step is run as root where it names no user. Said once: most images have none. */
+static void tell_user(struct df_convert *c)
+{
+	if (c->stage->scratch || c->stage->user || c->told_user)
+		return;
+	c->told_user = true;
+	df_note(c, "run as root: write a USER above it if the base image has one");
+}
+
 int df_run(struct df_convert *c)
 {
 	struct run_flags flags = { 0 };
 	const char *text = c->line->rest;
 	struct df_step *step;
 
+	tell_user(c);
 	take_flags(c, &text, &flags);
 	if (is_heredoc_alone(c->line, text) && str_has_prefix(c->line->heredoc_body, "#!")) {
 		df_lose(c, "RUN of a here-document that names its interpreter");

@@ -156,6 +156,7 @@ int df_workdir(struct df_convert *c)
 		path[length - 1] = '\0';
 	if (!c->stage->workdir && c->stage->has_run)
 		df_cut(c);
+	df_stage_add_folder(c->stage, path);
 	replace(&c->stage->workdir, path);
 	return 0;
 }
@@ -205,16 +206,14 @@ static char *command_of(const struct df_convert *c, const char *key)
 int df_entrypoint(struct df_convert *c)
 {
 	replace(&c->stage->entrypoint, command_of(c, "entrypoint"));
-	if (!strcmp(c->stage->entrypoint, "entrypoint: []\n") && !c->stage->scratch)
-		df_lose(c, "an entrypoint of the base image is not taken away");
+	c->stage->entrypoint_line = c->line;
 	return 0;
 }
 
 int df_cmd(struct df_convert *c)
 {
 	replace(&c->stage->command, command_of(c, "command"));
-	if (!strcmp(c->stage->command, "command: []\n") && !c->stage->scratch)
-		df_lose(c, "a command of the base image is not taken away");
+	c->stage->command_line = c->line;
 	return 0;
 }
 

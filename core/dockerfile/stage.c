@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/dockerfile/internal.h"
+#include "core/path.h"
 
 struct df_step *df_stage_add(struct df_stage *stage, enum df_step_kind kind)
 {
@@ -25,6 +26,57 @@ struct df_step *df_stage_add(struct df_stage *stage, enum df_step_kind kind)
 	step->user = stage->user ? xstrdup(stage->user) : NULL;
 	return step;
 }
+
+/* ---- folders ----------------------------------------------------------------------------------- */
+
+static bool is_listed(const struct strv *list, const char *text)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (!strcmp(list->items[i], text))
+			return true;
+	return false;
+}
+
+void df_stage_add_folder(struct df_stage *stage, const char *path)
+{
+	for (const char *at = path; *at; at += strcspn(at, "/")) {
+		_cleanup_free_ char *folder = NULL;
+
+		at += strspn(at, "/");
+		if (!*at)
+			return;
+		folder = xstrndup(path, (size_t)(at - path) + strcspn(at, "/"));
+		if (!is_listed(&stage->folders, folder))
+			strv_add(&stage->folders, folder);
+	}
+}
+
+void df_stage_add_parents(struct df_stage *stage, const char *path)
+{
+	_cleanup_free_ char *above = xstrndup(path, (size_t)(path_base(path) - path));
+
+	df_stage_add_folder(stage, above);
+}
+
+bool df_stage_has_folder(const struct df_stage *stage, const char *path)
+{
+	/* of every distribution */
+	static const char *const usual[] = {
+		"/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt",
+		"/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/usr/bin",
+		"/usr/include", "/usr/lib", "/usr/local", "/usr/local/bin", "/usr/local/etc",
+		"/usr/local/lib", "/usr/local/sbin", "/usr/local/share", "/usr/sbin", "/usr/share",
+		"/usr/src", "/var", "/var/cache", "/var/lib", "/var/log", "/var/run", "/var/spool",
+		"/var/tmp",
+	};
+
+	for (size_t i = 0; stage->has_root && i < ARRAY_SIZE(usual); i++)
+		if (!strcmp(usual[i], path))
+			return true;
+	return is_listed(&stage->folders, path);
+}
+
+/* ---- YAML -------------------------------------------------------------------------------------- */
 
 /* The pairs of `list` that `base` has not. */
 static void put_pairs(struct str *out, const char *key, const struct strv *list,
@@ -160,7 +212,7 @@ void df_stage_done(struct df_stage *stage)
 {
 	struct strv *const lists[] = { &stage->inherited, &stage->environment, &stage->arguments,
 				       &stage->labels, &stage->volumes, &stage->exposed,
-				       &stage->shell };
+				       &stage->shell, &stage->folders };
 	char *const texts[] = { stage->name, stage->image, stage->from, stage->platform,
 				stage->workdir, stage->user, stage->stop_signal, stage->entrypoint,
 				stage->command, stage->inherited_workdir, stage->inherited_user };

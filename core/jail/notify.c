@@ -17,6 +17,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/sys.h"
 
 #define PATH_READ 256	/* bytes of a path that are looked at */
 #define PAGE 4096	/* the smallest there is */
@@ -41,25 +42,12 @@ int notify_load(int socket)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
 	};
 	struct sock_fprog program = { ARRAY_SIZE(code), code };
-	union {
-		char room[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	char byte = 'n';
-	struct iovec part = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room,
-				  .msg_controllen = sizeof(control.room) };
-	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
 	_cleanup_close_ int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 						    SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
 
 	if (listener < 0)
 		return -1;
-	head->cmsg_level = SOL_SOCKET;
-	head->cmsg_type = SCM_RIGHTS;
-	head->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(head), &listener, sizeof(int));
-	return sendmsg(socket, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
+	return sys_send_fds(socket, "n", 1, &listener, 1) == 1 ? 0 : -1;
 }
 
 int notify_take(int socket)

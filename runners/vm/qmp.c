@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "core/sys.h"
 
 #define ANSWER_MAX (1 << 20)
 
@@ -21,26 +22,10 @@ void qmp_done(struct qmp *qmp)
 
 static int send_line(struct qmp *qmp, const char *line, int fd, struct err *err)
 {
-	union {
-		char room[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct iovec part = { (void *)line, strlen(line) };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	const size_t length = strlen(line);
 
-	if (fd >= 0) {
-		struct cmsghdr *head;
-
-		message.msg_control = control.room;
-		message.msg_controllen = sizeof(control.room);
-		head = CMSG_FIRSTHDR(&message);
-		head->cmsg_level = SOL_SOCKET;
-		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(head), &fd, sizeof(int));
-	}
 	/* a few hundred bytes into an empty socket */
-	if (sendmsg(qmp->fd, &message, MSG_NOSIGNAL) != (ssize_t)strlen(line))
+	if (sys_send_fds(qmp->fd, line, length, &fd, fd >= 0) != (ssize_t)length)
 		return err_sys_as(err, ERR_VM, errno, "talk to QEMU");
 	return 0;
 }

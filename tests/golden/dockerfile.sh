@@ -8,6 +8,9 @@ mkdir "$W/web"
 cd "$W/web" || exit 99
 touch a.txt b.txt c.txt root.tar.xz old.tar.bz2 g.txt 'with blank' 'e$.txt' x.md
 mkdir dir
+touch .hidden.log one.log dir/one.only .only-hidden
+ln -s a.txt link
+touch one.tar two.tar.gz
 
 for file in "$GOLDEN"/*.dockerfile; do
 	name=$(basename "$file" .dockerfile)

@@ -6,6 +6,7 @@
  *	lister FOLDER [WORD...]		-PATH	leaves PATH out, and what is below
  *					=PATH	says no time of PATH
  *					owners	says no owners
+ *					times	says no time of anything
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -173,7 +174,7 @@ static void print_entry(const char *path, const struct entry *entry, struct entr
 	printf(" %06o", (unsigned int)st->st_mode);
 	if (!has_word('o', "wners"))
 		printf(" %u:%u", st->st_uid, st->st_gid);
-	if (!has_word('=', entry->path))
+	if (!has_word('t', "imes") && !has_word('=', entry->path))
 		printf(" %lld.%09ld", (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
 	if (S_ISREG(st->st_mode)) {
 		printf(" %lld", (long long)st->st_size);

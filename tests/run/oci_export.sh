@@ -207,6 +207,14 @@ for kind in plain.tar plain.tar.gz plain.tar.xz plain.tar.zst; do
 	"$DUET" build -q -C local >/dev/null 2>&1
 	is "$kind: export after gc" "$("$DUET" export -q local "$W/local/out.oci" 2>&1; echo $?)" 0
 	is "$kind: the same bytes" "$(sha256sum <local/out.oci)" "$before"
+	# a step that puts all of it at / is that layer, too
+	printf 'duet: 1\nname: step\nimage: {from: scratch, steps: [{archive: ./%s, to: /}]}\n' $kind >local/step.yaml
+	sleep 2.1
+	"$DUET" gc -q --all >/dev/null 2>&1
+	"$DUET" build -q -C local -f step.yaml >/dev/null 2>&1
+	is "$kind, as a step: export" "$("$DUET" export -q step "$W/local/step.oci" 2>&1; echo $?)" 0
+	is "$kind, as a step: its layer is that tar" "$(skopeo inspect --config oci-archive:local/step.oci |
+		"$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["rootfs"]["diff_ids"])')" "['$plain_id']"
 done
 # a step that leaves everything where it is, is that archive, too
 echo step >local/root/bin/file
