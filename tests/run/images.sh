@@ -141,13 +141,14 @@ kills() {
 		rm -rf "$store"/v1
 		as "$who" "$DUET" build --store "$store" -f "$P/duet.yaml" >"$W/out" 2>&1 &
 		job=$!
+		# with another user there is a shell around it
+		until victim=$(pgrep -o -f "^$DUET build --store $store "); do
+			sleep 0.01
+		done
 		sleep 0.$tenths
-		# of the user's shell that may stand between the two
-		victim=$(pgrep -o -x duet -P $job || echo $job)
 		kill -9 "$victim" 2>/dev/null
 		wait $job 2>/dev/null
-		sleep 0.2
-		is "$who: killed after 0.$tenths s: no process is left" "$(pgrep -f "$store" | wc -l)" 0
+		soon_none "$who: killed after 0.$tenths s: no process is left" pgrep -f "$store"
 		is "$who: killed after 0.$tenths s: the next build" "$(build)" "$id"
 		is "$who: killed after 0.$tenths s: tmp is empty" "$(ls "$store/v1/tmp")" ''
 		is_sound "$who: killed after 0.$tenths s" "$who" "$store"

@@ -264,11 +264,28 @@ tree_state() {
 	$PYTHON "$SRC/tests/run/state.py" "$1"
 }
 
+# soon_none NAME COMMAND...: what is to end after a kill is gone within five seconds, when COMMAND prints
+# nothing any more.
+soon_none() {
+	local name=$1 found='' tries
+	shift
+	for tries in $(seq 100); do
+		found=$("$@")
+		[ -n "$found" ] || break
+		sleep 0.05
+	done
+	is "$name" "$found" ''
+}
+
+# Processes of this test's own duet.
+own_processes() {
+	find /proc/[0-9]*/exe -lname "$W/bin/*" 2>/dev/null
+}
+
 # no_leftovers NAME STORE
 no_leftovers() {
 	is "$1: tmp is empty" "$(ls -A "$2/v1/tmp" 2>/dev/null)" ''
-	left=$(find /proc/[0-9]*/exe -lname "$W/bin/*" 2>/dev/null)
-	is "$1: no process is left" "$left" ''
+	soon_none "$1: no process is left" own_processes
 }
 
 # is_sound NAME USER STORE
