@@ -57,7 +57,8 @@ static int plan_image(struct resolve *resolve, const struct plan *stages, struct
 	_cleanup_free_ struct digest *digests = xcalloc(1 + image->step_count, sizeof(*digests));
 	_cleanup_(plan_base_done) struct plan_base base = { 0 };
 	_cleanup_free_ char *rules = builder_run_rules(resolve->store);
-	struct plan_inputs inputs = { digests, 1 + image->step_count, &base, rules };
+	struct plan_inputs inputs = { digests, 1 + image->step_count, &base, rules,
+				      resolve->store->map.kind == IDMAP_SINGLE };
 
 	if (look_up(resolve, digests, &base, err) < 0)
 		return -1;

@@ -201,6 +201,7 @@ static int add_step(struct making *making, size_t number)
 		finish_row(making, step);
 		return 0;
 	}
+	step->owners_lost = making->inputs->one_id && of->from_image && !of->has_owner;
 	if (of->from_image)
 		step->input = making->stages[of->image].key;
 	else if (input_digest(&making->inputs->digests[1 + number], of->has_sha256, &of->sha256,

@@ -45,6 +45,7 @@ struct plan_inputs {
 	const struct plan_base *base;	/* borrowed; NULL: none */
 	/* borrowed; what run steps run under, as text: the filter's digest and the like; NULL: nothing */
 	const char *rules;
+	bool one_id;	/* single-uid mode: what is taken out of an image has lost its owners */
 };
 
 struct plan_step {
@@ -60,6 +61,7 @@ struct plan_step {
 	struct plan_layer *layer;	/* owned; of an OCI image's layer; else NULL */
 	struct process process;		/* of a run step: environment, user and workdir, complete */
 	struct digest input;
+	bool owners_lost;	/* a copy out of an image in single-uid mode, which gives no owner of its own */
 	char *summary;			/* owned; one line: "archive rootfs.tar.gz" */
 };
 

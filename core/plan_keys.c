@@ -75,15 +75,19 @@ void key_of_layer(const struct plan_layer *layer, struct digest *ret)
 	sha256_end(&hash, ret);
 }
 
-static void add_archive(struct sha256 *hash, const struct step *step)
+static void add_archive(struct sha256 *hash, const struct plan_step *row)
 {
+	const struct step *step = row->step;
+
 	sha256_add_text(hash, step->to);
 	add_number(hash, step->strip);
 }
 
 /* Names are part of the input's digest where they matter. */
-static void add_copy(struct sha256 *hash, const struct step *step)
+static void add_copy(struct sha256 *hash, const struct plan_step *row)
 {
+	const struct step *step = row->step;
+
 	sha256_add_text(hash, step->to);
 	add_number(hash, step->from_image);
 	if (step->from_image) {
@@ -98,6 +102,8 @@ static void add_copy(struct sha256 *hash, const struct step *step)
 	sha256_add_text(hash, str_has_suffix(step->to, "/") && step->patterns.count == 1
 				      ? path_base(step->patterns.items[0])
 				      : NULL);
+	if (row->owners_lost)
+		sha256_add_text(hash, "one id");
 }
 
 void key_of_own_step(const struct plan_step *step, struct digest *ret)
@@ -108,7 +114,7 @@ void key_of_own_step(const struct plan_step *step, struct digest *ret)
 
 	begin_key(&hash, of[step->step->kind]);
 	add_digest(&hash, &step->input);
-	(step->step->kind == STEP_ARCHIVE ? add_archive : add_copy)(&hash, step->step);
+	(step->step->kind == STEP_ARCHIVE ? add_archive : add_copy)(&hash, step);
 	sha256_end(&hash, ret);
 }
 
@@ -189,7 +195,7 @@ static void add_copied_image(struct sha256 *hash, const struct plan_made *made)
 
 static void add_what_is_copied(struct sha256 *hash, const struct plan_made *made)
 {
-	add_copy(hash, made->step->step);
+	add_copy(hash, made->step);
 }
 
 static void add_input(struct sha256 *hash, const struct plan_made *made)

@@ -175,24 +175,6 @@ static int get_config(const struct json_in *manifest, struct oci_descriptor *ret
 	return err_set(err, ERR_OCI, "it is no image: its config is `%s`", ret->media_type);
 }
 
-int oci_document_look(const char *text, size_t size, const char *media_type, const char *platform,
-		      enum oci_document *ret_kind, struct oci_descriptor *ret, struct err *err)
-{
-	_cleanup_(document_done) struct document document = { 0 };
-	bool docker;
-
-	if (document_open(text, size, media_type, &document, err) < 0)
-		return err_wrap(err, "read an index or manifest");
-	if (document.kind == OCI_INDEX) {
-		if (choose(document.root, platform, ret, err) < 0)
-			return err->code == ERR_OCI_PLATFORM ? -1 : err_wrap(err, "read an index");
-	} else if (get_config(document.root, ret, &docker, err) < 0) {
-		return err_wrap(err, "read a manifest");
-	}
-	*ret_kind = document.kind;
-	return 0;
-}
-
 static int layer_compression(const char *type, enum oci_compression *ret, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(layer_types); i++) {
@@ -232,6 +214,26 @@ static int read_layers(const struct json_in *manifest, struct oci_image *image, 
 		layer->blob = descriptor.digest;
 		layer->bytes = descriptor.bytes;
 	}
+	return 0;
+}
+
+int oci_document_look(const char *text, size_t size, const char *media_type, const char *platform,
+		      enum oci_document *ret_kind, struct oci_descriptor *ret, struct err *err)
+{
+	_cleanup_(document_done) struct document document = { 0 };
+	_cleanup_(oci_image_done) struct oci_image image = { 0 };
+
+	if (document_open(text, size, media_type, &document, err) < 0)
+		return err_wrap(err, "read an index or manifest");
+	if (document.kind == OCI_INDEX) {
+		if (choose(document.root, platform, ret, err) < 0)
+			return err->code == ERR_OCI_PLATFORM ? -1 : err_wrap(err, "read an index");
+	/* all of it, before anything that it names is asked for */
+	} else if (get_config(document.root, ret, &image.docker, err) < 0 ||
+		   read_layers(document.root, &image, err) < 0) {
+		return err_wrap(err, "read a manifest");
+	}
+	*ret_kind = document.kind;
 	return 0;
 }
 

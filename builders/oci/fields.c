@@ -121,6 +121,9 @@ int field_descriptor(const struct json_in *map, struct oci_descriptor *ret, stru
 	if (field_digest(map, "digest", &made.digest, err) < 0 ||
 	    field_bytes(map, "size", &made.bytes, err) < 0)
 		return -1;
+	/* further on 0 stands for a size that is not known, and bounds nothing */
+	if (made.bytes == 0)
+		return err_set(err, ERR_OCI, "`size` is 0: nothing is no layer and no document");
 	*ret = made;
 	return 0;
 }

@@ -16,11 +16,16 @@ declare -A what=(
 	[R6]='a registry without TLS'
 	[R7]='logins that cannot be read'
 	[R8]='redirects to other protocols and to local networks'
+	[R9]='digests that are paths, or none'
+	[R10]='one document, two readings'
+	[R11]='other bytes and sizes than were named'
 	[R12]='10 GiB at each endpoint'
 	[R13]='indexes in indexes'
+	[R14]='JSON that two parsers read in two ways, or never'
 	[R15]='other content than the digest says'
 	[R16]='encodings, bombs'
 	[R17]='credentials that lie about (netrc)'
+	[R19]='labels and annotations that mean the host'
 )
 
 [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'

@@ -12,6 +12,7 @@ import traceback
 
 import registry_auth_cases  # noqa: F401  (registers its cases)
 import registry_content_cases  # noqa: F401
+import registry_document_cases  # noqa: F401
 import registry_pull_cases  # noqa: F401
 from registry_harness import DIR, Test, cases, mock
 from registry_rules_cases import controls

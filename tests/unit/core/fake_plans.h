@@ -28,7 +28,8 @@ static inline int fake_plan(const struct spec *spec, const struct image_spec *im
 {
 	struct digest digests[1 + SPEC_STEPS_MAX] = { 0 };
 	struct plan_base base = { 0 };
-	struct plan_inputs inputs = { digests, 1 + image->step_count, &base, "rules" };
+	struct plan_inputs inputs = { .digests = digests, .count = 1 + image->step_count,
+				      .base = &base, .rules = "rules" };
 	int result;
 
 	fake_base(&base);

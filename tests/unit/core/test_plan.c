@@ -201,8 +201,8 @@ START_TEST(test_order)
 	swapped[2] = digests[1];
 	ck_assert_int_eq(spec_parse(&a.spec, "f", "/p", one, strlen(one), NULL, &err), 0);
 	ck_assert_int_eq(spec_parse(&b.spec, "f", "/p", two, strlen(two), NULL, &err), 0);
-	ck_assert_int_eq(plan_make(&a.plan, &a.spec, &a.spec.image, &(struct plan_inputs){ digests, 3 , NULL, NULL }, NULL, &err), 0);
-	ck_assert_int_eq(plan_make(&b.plan, &b.spec, &b.spec.image, &(struct plan_inputs){ swapped, 3 , NULL, NULL }, NULL, &err), 0);
+	ck_assert_int_eq(plan_make(&a.plan, &a.spec, &a.spec.image, &(struct plan_inputs){ .digests = digests, .count = 3 }, NULL, &err), 0);
+	ck_assert_int_eq(plan_make(&b.plan, &b.spec, &b.spec.image, &(struct plan_inputs){ .digests = swapped, .count = 3 }, NULL, &err), 0);
 	ck_assert_uint_eq(a.plan.step_count, 2);
 	ck_assert(digest_equal(&a.plan.steps[0].own_key, &b.plan.steps[1].own_key));
 	ck_assert(digest_equal(&a.plan.steps[1].own_key, &b.plan.steps[0].own_key));
@@ -220,13 +220,13 @@ START_TEST(test_refused)
 
 	ck_assert_int_eq(spec_parse(&spec, "f", "/p", base, strlen(base), NULL, &err), 0);
 	/* too few; one that nobody looked up; one that is not what the spec says */
-	ck_assert_int_eq(plan_make(&plan, &spec, &spec.image, &(struct plan_inputs){ digests, 2, NULL, NULL }, NULL, &err), -1);
-	ck_assert_int_eq(plan_make(&plan, &spec, &spec.image, &(struct plan_inputs){ digests, STEPS, NULL, NULL }, NULL, &err), -1);
+	ck_assert_int_eq(plan_make(&plan, &spec, &spec.image, &(struct plan_inputs){ .digests = digests, .count = 2 }, NULL, &err), -1);
+	ck_assert_int_eq(plan_make(&plan, &spec, &spec.image, &(struct plan_inputs){ .digests = digests, .count = STEPS }, NULL, &err), -1);
 	ck_assert_int_eq(err.code, ERR_SPEC_MISSING);
 	ck_assert_str_eq(err.place, "f:4:9");
 	for (int i = 0; i < STEPS; i++)
 		digest_of("x", 1, &digests[i]);
-	ck_assert_int_eq(plan_make(&plan, &spec, &spec.image, &(struct plan_inputs){ digests, STEPS, NULL, NULL }, NULL, &err), -1);
+	ck_assert_int_eq(plan_make(&plan, &spec, &spec.image, &(struct plan_inputs){ .digests = digests, .count = STEPS }, NULL, &err), -1);
 	ck_assert_int_eq(err.code, ERR_FETCH_DIGEST);
 	ck_assert_str_eq(err.place, "f:6:5");
 	ck_assert_ptr_null(plan.steps);
@@ -247,7 +247,7 @@ START_TEST(test_text)
 
 	ck_assert_int_eq(spec_parse(&made.spec, "f", "/p", text, strlen(text), NULL, &err), -1);
 	ck_assert_int_eq(spec_parse(&made.spec, "f", "/p", good, strlen(good), NULL, &err), 0);
-	ck_assert_int_eq(plan_make(&made.plan, &made.spec, &made.spec.image, &(struct plan_inputs){ &digest, 1 , NULL, NULL }, NULL, &err),
+	ck_assert_int_eq(plan_make(&made.plan, &made.spec, &made.spec.image, &(struct plan_inputs){ .digests = &digest, .count = 1 }, NULL, &err),
 			 0);
 	shown = plan_text(&(struct plans){ .image = made.plan }, &made.spec);
 	ck_assert(str_has_prefix(shown, "plan of web\n    1  "));
@@ -276,7 +276,7 @@ static void run_key(const char *from, const char *to, const char *rules, const c
 	ck_assert_msg(spec_parse(&made.spec, "f", "/p", changed, strlen(changed), NULL, &err) == 0,
 		      "%s", err.msg);
 	ck_assert_int_eq(plan_make(&made.plan, &made.spec, &made.spec.image,
-				   &(struct plan_inputs){ digests, 2, NULL, rules }, NULL, &err), 0);
+				   &(struct plan_inputs){ .digests = digests, .count = 2, .rules = rules }, NULL, &err), 0);
 	digest_of(chain, strlen(chain), &below);
 	plan_layer_key(&(struct plan_made){ .step = &made.plan.steps[1], .rules = rules,
 					    .chain = &below, .time_s = time_s }, ret);
@@ -308,6 +308,48 @@ START_TEST(test_run_key)
 }
 END_TEST
 
+/* The own key of the step of an image that copies or runs, where `first` is another image. */
+static void step_key(const char *step, bool one_id, struct digest *ret)
+{
+	_cleanup_free_ char *text = xasprintf("duet: 1\nname: web\nimages: {first: {from: scratch}}\n"
+					      "image: {from: scratch, steps: [%s]}\n", step);
+	struct digest digests[2] = { { { 1 } }, { { 1 } } };
+	_cleanup_(made_done) struct made made = { 0 };
+	_cleanup_(err_done) struct err err = { 0 };
+	struct plan_inputs inputs = { .digests = digests, .count = 1, .one_id = one_id };
+	struct plan stage;
+
+	ck_assert_msg(spec_parse(&made.spec, "f", "/p", text, strlen(text), NULL, &err) == 0, "%s",
+		      err.msg);
+	ck_assert_int_eq(plan_make(&stage, &made.spec, &made.spec.stages[0], &inputs, NULL, &err), 0);
+	inputs.count = 2;
+	ck_assert_int_eq(plan_make(&made.plan, &made.spec, &made.spec.image, &inputs, &stage, &err), 0);
+	*ret = made.plan.steps[0].own_key;
+	plan_done(&stage);
+}
+
+/* In single-uid mode owners of images are lost: what is taken out of one has others. */
+START_TEST(test_one_id)
+{
+	static const struct {
+		const char *step;
+		bool differs;
+	} rows[] = {
+		{ "{copy: /d, from: first, to: /d}", true },
+		{ "{copy: /d, from: first, to: /d, owner: 1:1}", false },
+		{ "{copy: ./d, to: /d}", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct digest one, many;
+
+		step_key(rows[i].step, true, &one);
+		step_key(rows[i].step, false, &many);
+		ck_assert_msg(digest_equal(&one, &many) != rows[i].differs, "row %zu", i);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("plan");
@@ -322,6 +364,7 @@ int main(void)
 	tcase_add_test(cases, test_refused);
 	tcase_add_test(cases, test_text);
 	tcase_add_test(cases, test_run_key);
+	tcase_add_test(cases, test_one_id);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
