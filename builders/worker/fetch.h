@@ -13,6 +13,7 @@ struct http_reply;
 struct transport;
 
 #define FETCH_TRIES_MAX 5		/* a try is one request with its redirects */
+#define FETCH_UNREACHED_TRIES_MAX 3	/* where no such host is, or nobody listens, some seconds do */
 #define FETCH_REDIRECTS_MAX 5
 #define FETCH_BYTES_MAX (64ull << 30)	/* 64 GiB, when the size is not known beforehand */
 #define FETCH_ERROR_BODY_MAX 65536	/* bytes of an error page that are read */

@@ -63,7 +63,7 @@ echo "registries: {\"$HOST\": {plain_http: true}}" >"$XDG_CONFIG_HOME/duet/confi
 try wrong
 is 'a wrong password' "$code $(known "$HOST")" '1 none'
 has 'a wrong password: message' "$(cat "$W/err")" \
-	"error[auth.refused]: log in to $HOST as joe: GET http://$HOST/v2/: the registry does not let this login in (401)"
+	"error[auth.refused]: log in to $HOST as joe: the registry does not let this login in (401)"
 has 'a wrong password: mend' "$(cat "$W/err")" 'nothing was kept; check user and password'
 try "$secret"
 is 'the right one' "$code $(known "$HOST")" "0 joe $secret"

@@ -224,11 +224,18 @@ refused() {
 }
 
 errors() {
-	refused 'unknown tag' 'no such image: oci has no nothing (404)' 'check name and tag' \
+	refused 'unknown tag' "$REGISTRY/oci:nothing: there is no such image (404); the" 'check name and tag' \
 		"$REGISTRY/oci:nothing"
-	refused 'unknown repository' 'no such image: nobody has no v1 (404)' 'check name and tag' \
+	refused 'unknown repository' "$REGISTRY/nobody:v1: there is no such image (404); the" 'check name and tag' \
 		"$REGISTRY/nobody:v1"
-	refused 'unknown host' 'nowhere.invalid' '' nowhere.invalid/image:v1
+	refused 'unknown host' 'nowhere.invalid/image:v1: after 3 tries: ' 'check the name' \
+		nowhere.invalid/image:v1
+	refused 'nobody listens' ': 127.0.0.1:1/x:v1: after 3 tries: connect to 127.0.0.1 port 1: Connection refused' \
+		'check the network' 127.0.0.1:1/x:v1
+	mv "$XDG_CONFIG_HOME/duet/config.yaml" "$W/config.kept"
+	refused 'no TLS, and not named' "error[fetch.failed]: $REGISTRY/oci:v1: the server does not speak TLS" \
+		"registries: {\"$REGISTRY\": {plain_http: true}}" "$REGISTRY/oci:v1"
+	mv "$W/config.kept" "$XDG_CONFIG_HOME/duet/config.yaml"
 	refused 'no such platform' 'not there for linux/riscv64' \
 		'it is there for linux/amd64, linux/arm64' --platform linux/riscv64 "$REGISTRY/both:v1"
 	refused 'one platform' 'the image is for linux/amd64, not for linux/arm64' \

@@ -105,7 +105,7 @@ is 'a file with other bytes' "$CODE $(digest_of_file "$W/part")" "0 $digest"
 
 probe "$open" team/web manifest nosuch "$W/none"
 has 'no such tag' "$CODE $OUT" '1 error[fetch.failed]: '
-has 'no such tag: says so' "$OUT" 'team/web has no nosuch (404); the registry says: MANIFEST_UNKNOWN'
+has 'no such tag: says so' "$OUT" 'there is no such image (404); the registry says: MANIFEST_UNKNOWN'
 probe "$open" team/none manifest latest "$W/none"
 has 'no such repository' "$CODE $OUT" '1 error[fetch.failed]: '
 probe "$open" team/web manifest-of oci "$digest" "$W/none"

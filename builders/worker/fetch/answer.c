@@ -233,10 +233,12 @@ static void explain(struct run *run, unsigned int status, const char *page)
 {
 	const struct authority *authority = run->fetch->authority;
 
-	if (authority && authority->refused)
-		authority->refused(authority->data, !run->try.away, status, page, run->err);
-	else
+	if (!authority || !authority->refused) {
 		status_error(status, page, run->err);
+		return;
+	}
+	authority->refused(authority->data, !run->try.away, status, page, run->err);
+	run->said = !run->try.away && (status == 401 || status == 403 || status == 404);
 }
 
 static enum next settle_status(struct run *run, const struct http_reply *reply)
@@ -259,8 +261,10 @@ static enum next settle_body(struct run *run, const struct ask_result *result)
 	uint64_t whole = run->fetch->bytes ? run->fetch->bytes : run->total;
 
 	if (result->end == ASK_BROKEN || result->end == ASK_REFUSED) {
-		err_set(run->err, ERR_FETCH, "%s", result->cause);
-		err_mend(run->err, "%s", result->mend ? result->mend : mend_server);
+		const struct authority *authority = run->fetch->authority;
+
+		status_broken(result, authority && !run->try.away ? authority->origin : NULL,
+			      mend_server, run->err);
 		/* a server that makes a mess of ranges is asked for the whole */
 		if (result->reply.broken && result->reply.status == 206 &&
 		    run_start_over(run) < 0)

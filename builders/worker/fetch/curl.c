@@ -278,8 +278,10 @@ static void set_callbacks(CURL *easy, struct exchange *exchange)
 
 static const char mend_network[] =
 	"check the network; behind a proxy set https_proxy (and no_proxy)";
-static const char mend_certificate[] = "check the clock and the package ca-certificates; "
-				       "duet has no option to skip this";
+static const char mend_host[] =
+	"check the name and the network; behind a proxy set https_proxy (and no_proxy)";
+static const char mend_certificate[] = "check the clock and the package ca-certificates; for a "
+				       "certificate of your own set SSL_CERT_FILE";
 
 /* What libcurl's codes mean here; all others mean that another try will not do. */
 static const struct {
@@ -290,7 +292,7 @@ static const struct {
 	{ CURLE_OK, ASK_COMPLETE, NULL },
 	{ CURLE_FILESIZE_EXCEEDED, ASK_TOO_LARGE, NULL },
 	{ CURLE_COULDNT_RESOLVE_PROXY, ASK_BROKEN, mend_network },
-	{ CURLE_COULDNT_RESOLVE_HOST, ASK_BROKEN, mend_network },
+	{ CURLE_COULDNT_RESOLVE_HOST, ASK_BROKEN, mend_host },
 	{ CURLE_COULDNT_CONNECT, ASK_BROKEN, mend_network },
 	{ CURLE_OPERATION_TIMEDOUT, ASK_BROKEN, mend_network },
 	{ CURLE_PROXY, ASK_BROKEN, mend_network },
@@ -310,7 +312,34 @@ static const struct {
 	{ CURLE_SSL_ISSUER_ERROR, ASK_REFUSED, mend_certificate },
 };
 
-static void judge(const struct exchange *exchange, CURLcode code, struct ask_result *ret)
+/* libcurl's "Failed to connect to HOST port N after M ms: ..." with the system's own word; or NULL. */
+static char *connect_cause(CURL *easy, const char *text)
+{
+	static const char begin[] = "Failed to connect to ";
+	const char *host = text + strlen(begin), *end;
+	_cleanup_free_ char *shown = NULL, *named = NULL;
+	long errnum = 0;
+
+	if (strncmp(text, begin, strlen(begin)) ||
+	    curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &errnum) != CURLE_OK || errnum == 0)
+		return NULL;
+	end = strstr(host, " after ");
+	if (!end)
+		return NULL;
+	named = xstrndup(host, (size_t)(end - host));
+	shown = str_escape(named, CAUSE_MAX);
+	return xasprintf("connect to %s: %s", shown, strerror((int)errnum));
+}
+
+/* Its first byte is no record's of TLS. */
+static bool is_no_tls(CURLcode code, const char *text)
+{
+	return code == CURLE_SSL_CONNECT_ERROR &&
+	       (strstr(text, "wrong version number") || strstr(text, "packet length too long"));
+}
+
+static void judge(CURL *easy, const struct exchange *exchange, CURLcode code,
+		  struct ask_result *ret)
 {
 	const char *text = *exchange->text ? exchange->text : curl_easy_strerror(code);
 
@@ -338,7 +367,17 @@ static void judge(const struct exchange *exchange, CURLcode code, struct ask_res
 			ret->end = endings[i].end;
 			ret->mend = endings[i].mend;
 		}
-	ret->cause = str_escape(text, CAUSE_MAX);
+	ret->unreached = code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT;
+	ret->no_tls = is_no_tls(code, text);
+	if (ret->no_tls) {
+		ret->end = ASK_REFUSED;
+		ret->cause = xstrdup("the server does not speak TLS");
+		return;
+	}
+	if (code == CURLE_COULDNT_CONNECT)
+		ret->cause = connect_cause(easy, text);
+	if (!ret->cause)
+		ret->cause = str_escape(text, CAUSE_MAX);
 }
 
 static bool server_is_local(CURL *easy, const char *url)
@@ -374,7 +413,7 @@ void transport_ask(struct transport *transport, const struct ask *ask,
 		code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
 	if (code == CURLE_OK)
 		code = curl_easy_perform(easy);
-	judge(&exchange, code, ret);
+	judge(easy, &exchange, code, ret);
 	ret->from_local = server_is_local(easy, ask->url);
 	ret->reply = exchange.reply;
 	curl_easy_reset(easy); /* nothing may point into this frame */

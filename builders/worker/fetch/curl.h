@@ -58,6 +58,8 @@ struct ask_result {
 	enum ask_end end;
 	char *cause;			/* owned; of ASK_BROKEN and ASK_REFUSED */
 	const char *mend;		/* a literal, or NULL */
+	bool unreached;			/* nobody was spoken with: no such host, or nobody listens */
+	bool no_tls;			/* who answered does not speak it */
 	bool from_local;		/* the server's address is local, or a proxy's is all we know */
 };
 

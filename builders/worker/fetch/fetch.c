@@ -66,7 +66,8 @@ static enum next try_often(struct run *run)
 		next = try_once(run);
 		run_tell_progress(run, true);
 		if (next == NEXT_DONE || next == NEXT_FAIL ||
-		    run->tries == FETCH_TRIES_MAX)
+		    run->tries >= (run->file.have > 0 ? FETCH_TRIES_MAX
+						      : try_limit(&run->try, FETCH_TRIES_MAX)))
 			return next;
 		if (next == NEXT_RETRY)
 			try_wait(run->tries, run->fetch->backoff_ms,
@@ -74,18 +75,20 @@ static enum next try_often(struct run *run)
 	}
 }
 
-/* "fetch URL (redirected to URL, 5 tries): CAUSE" */
+/* "fetch URL (redirected to URL, 5 tries): CAUSE"; of a registry's host "after 3 tries: CAUSE" will do */
 static int fail(struct run *run)
 {
 	_cleanup_free_ char *url = url_shown(run->fetch->url);
-	_cleanup_free_ char *at = run->try.at ? url_shown(run->try.at) : NULL;
+	_cleanup_free_ char *at = run->try.at ? url_shown(run->try.at) : NULL, *what = NULL;
 	bool moved = at && strcmp(at, url) != 0;
 
-	if (run->tries == 0)
-		return err_wrap(run->err, "fetch %s", url);
-	return err_wrap(run->err, "fetch %s (%s%s%s%u %s)", url,
-			moved ? "redirected to " : "", moved ? at : "", moved ? ", " : "",
-			run->tries, run->tries == 1 ? "try" : "tries");
+	if (run->fetch->authority && !moved && (run->said || run->try.unreached))
+		return try_fail(NULL, run->tries, run->err);
+	if (moved)
+		return err_wrap(run->err, "fetch %s (redirected to %s, %u %s)", url, at, run->tries,
+				run->tries == 1 ? "try" : "tries");
+	what = xasprintf("fetch %s", url);
+	return try_fail(what, run->tries, run->err);
 }
 
 static void tell_taken_up(struct run *run)

@@ -20,6 +20,7 @@ struct run {
 	struct try try;
 	struct err *err;		/* borrowed; the last try's trouble */
 	unsigned int tries;
+	bool said;		/* a registry's word on what was asked of it: its caller names that */
 	struct fetch_file file;
 	uint64_t limit;		/* bytes the file may have */
 	struct digest digest;	/* of the file, when it was complete */

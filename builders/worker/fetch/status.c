@@ -2,6 +2,7 @@
 #include "builders/worker/fetch/status.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "builders/worker/fetch.h"
 #include "core/mem.h"
@@ -38,6 +39,18 @@ bool status_is_redirect(unsigned int status)
 bool status_is_passing(unsigned int status)
 {
 	return status == 408 || status == 429 || (status >= 500 && status <= 599);
+}
+
+int status_broken(const struct ask_result *result, const char *origin, const char *mend, struct err *err)
+{
+	const char *host = origin ? strstr(origin, "://") : NULL;
+
+	err_set(err, ERR_FETCH, "%s", result->cause);
+	if (result->no_tls && host)
+		return err_mend(err, "if that is meant, name it in ~/.config/duet/config.yaml: "
+				     "registries: {\"%.*s\": {plain_http: true}}",
+				(int)strcspn(host + 3, "/"), host + 3);
+	return err_mend(err, "%s", result->mend ? result->mend : mend);
 }
 
 int status_error(unsigned int status, const char *page, struct err *err)

@@ -63,6 +63,7 @@ static enum next ask_as(struct try *try, struct ask *ask, void (*expect)(void *d
 		if (expect)
 			expect(ask->data);
 		transport_ask(try->transport, ask, ret);
+		try->unreached = ret->unreached || ret->no_tls;
 		ask->authorization = NULL;
 		if (!ret->reply.complete || ret->reply.status != 401 || !is_at_origin(try))
 			return NEXT_UNDECIDED;
@@ -106,6 +107,20 @@ enum next try_ask(struct try *try, const struct ask *ask, void (*expect)(void *d
 		try->only_public = !ret->from_local;
 		ask_result_done(ret);
 	}
+}
+
+int try_fail(const char *what, unsigned int tries, struct err *err)
+{
+	if (tries < 2)
+		return what ? err_wrap(err, "%s", what) : -1;
+	return what ? err_wrap(err, "%s (%u tries)", what, tries)
+		    : err_wrap(err, "after %u tries", tries);
+}
+
+unsigned int try_limit(const struct try *try, unsigned int tries_max)
+{
+	return try->unreached && tries_max > FETCH_UNREACHED_TRIES_MAX ? FETCH_UNREACHED_TRIES_MAX
+								      : tries_max;
 }
 
 static uint64_t backoff_of(unsigned int tries, uint64_t first_ms)

@@ -48,6 +48,7 @@ struct try {
 	const struct authority *authority;	/* borrowed; NULL: anonymous */
 	struct err *err;			/* borrowed */
 	bool only_public;	/* local addresses are refused; set by a redirect from outside */
+	bool unreached;		/* the last request reached nobody whom it could speak with */
 	bool away;		/* not, or no longer, at the authority's origin */
 	char *at;		/* owned; the URL that is being asked, after redirects */
 };
@@ -60,6 +61,11 @@ struct try {
 enum next try_ask(struct try *try, const struct ask *ask, void (*expect)(void *data),
 		  struct ask_result *ret);
 void try_done(struct try *try);
+
+/* "WHAT (N tries): CAUSE", or without WHAT "after N tries: CAUSE"; one try goes without saying. */
+int try_fail(const char *what, unsigned int tries, struct err *err);
+/* How many tries there are: fewer when nobody is there. */
+unsigned int try_limit(const struct try *try, unsigned int tries_max);
 
 /*
  * Waits before the next try: as Retry-After said, or `backoff_ms` doubled for each of the `tries`

@@ -78,8 +78,8 @@ static enum next try_once(struct try *try, struct arrival *arrival, const struct
 	if (next != NEXT_UNDECIDED)
 		return next;
 	if (result->end == ASK_BROKEN || result->end == ASK_REFUSED) {
-		err_set(try->err, ERR_FETCH, "%s", result->cause);
-		err_mend(try->err, "%s", result->mend ? result->mend : "try again later");
+		status_broken(result, call->authority && !try->away ? call->authority->origin : NULL,
+			      "try again later", try->err);
 		return result->end == ASK_BROKEN ? NEXT_RETRY : NEXT_FAIL;
 	}
 	if (arrival->too_long || (result->end == ASK_TOO_LARGE && is_good(result->reply.status))) {
@@ -90,14 +90,13 @@ static enum next try_once(struct try *try, struct arrival *arrival, const struct
 	return NEXT_DONE;
 }
 
-/* "METHOD URL (N tries): CAUSE" */
-static int fail(const struct call *call, unsigned int tries, struct err *err)
+/* "METHOD URL (N tries): CAUSE"; `plain`: the cause says where, and the caller what. */
+static int fail(const struct call *call, unsigned int tries, bool plain, struct err *err)
 {
 	_cleanup_free_ char *url = url_shown(call->url);
+	_cleanup_free_ char *what = plain ? NULL : xasprintf("%s %s", call->method, url);
 
-	if (tries == 1)
-		return err_wrap(err, "%s %s", call->method, url);
-	return err_wrap(err, "%s %s (%u tries)", call->method, url, tries);
+	return try_fail(what, tries, err);
 }
 
 int call_run(struct visit *visit, const struct call *call, struct call_result *ret, struct err *err)
@@ -121,10 +120,12 @@ int call_run(struct visit *visit, const struct call *call, struct call_result *r
 			result.reply = (struct http_reply){ 0 };
 			return 0;
 		}
-		if (next == NEXT_FAIL || tries == tries_max) {
+		if (next == NEXT_FAIL || tries >= try_limit(&try, tries_max)) {
+			bool plain = try.unreached && url_is_same_origin(try.at, call->url);
+
 			str_done(&arrival.body);
 			try_done(&try);
-			return fail(call, tries, err);
+			return fail(call, tries, plain, err);
 		}
 		has_retry = http_retry_after(result.reply.fields[HTTP_RETRY_AFTER], time(NULL), &retry_ms);
 		try_wait(tries, 0, has_retry ? &retry_ms : NULL);
@@ -135,13 +136,15 @@ int call_refused(const struct call *call, const struct call_result *result, stru
 {
 	const struct authority *authority = call->authority;
 	const char *page = result->body.length ? result->body.text : NULL;
+	unsigned int status = result->reply.status;
+	bool own = authority && authority->refused;
 
-	if (authority && authority->refused)
+	if (own)
 		authority->refused(authority->data, url_is_same_origin(result->at, authority->origin),
-				   result->reply.status, page, err);
+				   status, page, err);
 	else
-		status_error(result->reply.status, page, err);
-	return fail(call, 1, err);
+		status_error(status, page, err);
+	return fail(call, 1, own && (status == 401 || status == 403), err);
 }
 
 void call_result_done(struct call_result *result)

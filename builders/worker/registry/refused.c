@@ -21,7 +21,12 @@ static char *what_it_says(const char *page)
 	if (code || message)
 		both = xasprintf("%s%s%s", code ? code : "", code && message ? ": " : "",
 				 message ? message : "");
-	return str_escape(both ? both : page, FETCH_ERROR_SHOWN_MAX);
+	if (both)
+		return str_escape(both, FETCH_ERROR_SHOWN_MAX);
+	while (size > 0 && strchr(" \r\n", page[size - 1]))
+		size--;
+	both = xstrndup(page, size);
+	return str_escape(both, FETCH_ERROR_SHOWN_MAX);
 }
 
 /* Docker Hub is known under another name than its API's. */
@@ -64,8 +69,11 @@ static int not_found(const struct visit *visit, const char *said, struct err *er
 		err_set(err, ERR_FETCH, "the registry does not have it (404)%s%s", again, said);
 		return err_mend(err, "the image may have been removed meanwhile: pull again");
 	}
-	err_set(err, ERR_FETCH, "no such image: %s has no %s (404)%s%s", session->repository,
-		visit->request->text, again, said);
+	if (strchr(visit->request->text, ':'))
+		err_set(err, ERR_FETCH, "there is no manifest %.19s (404)%s%s", visit->request->text,
+			again, said);
+	else
+		err_set(err, ERR_FETCH, "there is no such image (404)%s%s", again, said);
 	return err_mend(err, "check name and tag; if it is private: duet login %s",
 			login_name(session->host));
 }
