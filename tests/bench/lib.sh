@@ -1,7 +1,6 @@
 # shellcheck shell=sh
 # Sourced by the benches after tests/run/lib.sh: tables, targets, needs.
 #
-#	need PROGRAM...		77 when one is missing
 #	show FILE		timeit's lines as a table
 #	column FILE NAME N	one cell of them
 #	fresh_disk		an empty journaled ext4 in a loop file, at $disk; $disk_bytes and $disk_inodes
@@ -19,12 +18,6 @@ TIMEIT=$BUILD/tests/bench/timeit
 disk=$W/disk
 image_file=$BUILD/bench-disk-$$.img
 missed=0
-
-need() {
-	for program in "$@"; do
-		command -v "$program" >/dev/null || skip "$program is not installed"
-	done
-}
 
 show() {
 	awk -F '\t' 'BEGIN { printf "%-16s %10s %10s %10s %7s %9s\n", "", "least ms", "median ms",

@@ -310,26 +310,21 @@ https() {
 		echo 'openssl is not installed: no https'
 		return
 	}
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-		-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout "$W/key.pem" \
-		-out "$W/cert.pem" 2>/dev/null
+	certificate server
 	mkdir -p "$W/served"
 	echo "$who" >"$P/input/share/who"
 	pack "$P/input" "$W/served/tool.tar.gz"
-	(cd "$W/served" && exec $PYTHON "$SRC/tests/run/tls_server.py" "$W/cert.pem" "$W/key.pem") \
+	(cd "$W/served" && exec $PYTHON "$SRC/tests/run/tls_server.py" "$W/server.crt" "$W/server.key") \
 		>"$W/port" 2>"$W/served.log" &
 	server=$!
-	for _ in $(seq 100); do
-		[ -s "$W/port" ] && break
-		sleep 0.1
-	done
+	wait_for "$W/port"
 	url=https://127.0.0.1:$(cat "$W/port")/tool.tar.gz
 	sum=$(sha256sum "$W/served/tool.tar.gz")
 	over "    - archive: $url" "      sha256: ${sum%% *}"
 	build >/dev/null
 	is "$who: https: an unknown authority: exit code" $? 1
 	has "$who: https: and it is said" "$(cat "$W/err")" 'error[fetch.failed]'
-	export SSL_CERT_FILE=$W/cert.pem
+	export SSL_CERT_FILE=$W/server.crt
 	chmod a+w "$P" # for duet.lock
 	id=$(build)
 	is "$who: https: what is told" "$(cat "$W/err")" "fetch tool.tar.gz

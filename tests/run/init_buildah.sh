@@ -7,9 +7,7 @@
 # shellcheck source=tests/run/registry_lib.sh
 . "${srcdir:-.}/tests/run/registry_lib.sh"
 
-for tool in buildah busybox; do
-	command -v $tool >/dev/null || skip "$tool is not installed: nothing to compare with"
-done
+need buildah busybox
 [ "$(id -u)" = 0 ] || skip 'not root: buildah could not set owners'
 LIST=$BUILD/tests/run/lister
 P=$W/web
@@ -416,12 +414,11 @@ same shell '' 5 '/^srv/d' 'a WORKDIR that nothing goes into is made when the job
 
 # What is in it is not known to init: it says what it takes it for.
 of_registry() {
-	for tool in docker-registry curl; do
-		command -v $tool >/dev/null || {
-			echo "a base image: left out: $tool is not installed"
-			return
-		}
-	done
+	tool=$(missing docker-registry curl)
+	[ -z "$tool" ] || {
+		echo "a base image: left out: $tool is not installed"
+		return
+	}
 	registry_start base
 	registry_allow
 	cat >Dockerfile <<-'END'

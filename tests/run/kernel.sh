@@ -8,7 +8,7 @@ make=$SRC/tests/run/kernel_make.py
 TOOL=$W/bin/kernel_tool
 store=$W/store
 export PYTHONDONTWRITEBYTECODE=1 DUET_LIBEXEC=$W/bin
-unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
+no_proxies
 server=
 
 clean_up_more() {
@@ -16,9 +16,7 @@ clean_up_more() {
 	command -v gpgconf >/dev/null && GNUPGHOME=$W/gnupg gpgconf --kill all 2>/dev/null
 }
 
-for program in gpg gpgv zstd; do
-	command -v $program >/dev/null || skip "$program is not installed"
-done
+need gpg gpgv zstd
 cp "$BUILD/tests/run/kernel_tool" "$TOOL" || skip 'kernel_tool is not built'
 
 kernel_make() {

@@ -13,6 +13,10 @@
 #	ok / not_ok	count; finish prints the sum and exits
 #	tree_state	one line for everything below a folder; see state.py
 #	no_leftovers	tmp/ of a store is empty, and no process of this test's duet is left
+#	need PROGRAM...	skips when one is missing; `missing PROGRAM...` says which
+#	no_proxies	none of the machine stands between the test and its servers
+#	certificate NAME [SUBJECT-ALT-NAMES]	makes $W/NAME.crt and $W/NAME.key for a server on 127.0.0.1
+#	wait_for FILE	until something is in it
 #	row ID TIER WHAT	a row of the table of threats begins; see "rows" below
 #	watch_start	from here on `as` and `watched` run where writes outside of $W are seen
 
@@ -59,6 +63,39 @@ skip() {
 	echo "$*"
 	rows_write "$*"
 	exit 77
+}
+
+missing() {
+	for program in "$@"; do
+		command -v "$program" >/dev/null || {
+			echo "$program"
+			return
+		}
+	done
+}
+
+need() {
+	program=$(missing "$@")
+	[ -z "$program" ] || skip "$program is not installed"
+}
+
+no_proxies() {
+	unset https_proxy HTTPS_PROXY http_proxy HTTP_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY
+}
+
+# It names itself by NAME, and is its own authority: what trusts $W/NAME.crt trusts the server.
+certificate() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=duet test $1" \
+		-addext "subjectAltName=${2-IP:127.0.0.1}" -keyout "$W/$1.key" -out "$W/$1.crt" \
+		2>"$W/openssl.log" || skip "openssl makes no certificate: $(cat "$W/openssl.log")"
+}
+
+wait_for() {
+	for _ in $(seq 100); do
+		[ ! -s "$1" ] || return 0
+		sleep 0.1
+	done
+	return 1
 }
 
 # ---- rows ----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 . "${srcdir:-.}/tests/run/lib.sh"
 # shellcheck source=tests/run/registry_lib.sh
 . "${srcdir:-.}/tests/run/registry_lib.sh"
-command -v openssl >/dev/null || skip 'openssl is not installed'
+need openssl
 small_root
 P=$W/project
 S=$W/store
@@ -18,14 +18,6 @@ clean_up_more() {
 	registry_stop
 	for server in $servers; do
 		kill "$server" 2>/dev/null
-	done
-}
-
-# wait_for FILE
-wait_for() {
-	for _ in $(seq 100); do
-		[ -s "$1" ] && return
-		sleep 0.1
 	done
 }
 
@@ -62,16 +54,14 @@ mark() {
 
 # ---- archives -------------------------------------------------------------------------------------
 
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-	-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout "$W/key.pem" \
-	-out "$W/cert.pem" 2>/dev/null
-export SSL_CERT_FILE=$W/cert.pem
+certificate server
+export SSL_CERT_FILE=$W/server.crt
 mkdir "$W/tool"
 echo hello >"$W/tool/hello"
 pack "$W/tool" "$W/served/tool.tar.gz"
 sum=$(sha256sum "$W/served/tool.tar.gz")
 sum=${sum%% *}
-(cd "$W/served" && exec "$PYTHON" "$SRC/tests/run/tls_server.py" "$W/cert.pem" "$W/key.pem") \
+(cd "$W/served" && exec "$PYTHON" "$SRC/tests/run/tls_server.py" "$W/server.crt" "$W/server.key") \
 	>"$W/port" 2>"$W/served.log" &
 servers="$servers $!"
 wait_for "$W/port"
@@ -332,10 +322,8 @@ images() {
 	S=$W/store
 }
 
-for program in docker-registry umoci skopeo curl; do
-	command -v "$program" >/dev/null || missing=$program
-done
-if [ -n "${missing-}" ]; then
+missing=$(missing docker-registry umoci skopeo curl)
+if [ -n "$missing" ]; then
 	echo "images: left out: $missing is not installed"
 else
 	images

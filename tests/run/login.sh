@@ -5,9 +5,7 @@
 . "${srcdir:-.}/tests/run/lib.sh"
 # shellcheck source=tests/run/registry_lib.sh
 . "${srcdir:-.}/tests/run/registry_lib.sh"
-for tool in docker-registry htpasswd podman skopeo; do
-	command -v $tool >/dev/null || skip "$tool is not installed"
-done
+need docker-registry htpasswd podman skopeo
 secret='pä:ss "w'
 export HOME=$W/home XDG_RUNTIME_DIR=$W/run XDG_CONFIG_HOME=$W/config
 unset DOCKER_CONFIG REGISTRY_AUTH_FILE
@@ -28,8 +26,7 @@ duet_login() {
 	printf '%s\n' "$secret" | "$DUET" login --no-verify -u "$1" --password-stdin "$2" 2>"$W/err"
 }
 
-htpasswd -Bbn joe "$secret" >"$W/htpasswd" 2>/dev/null
-registry_start closed "auth: {htpasswd: {realm: test, path: $W/htpasswd}}"
+registry_start closed "auth=joe:$secret"
 HOST=$REGISTRY
 is 'nobody is logged in' "$(known "$HOST")" none
 
@@ -58,8 +55,7 @@ before=$(grep -c 'GET /v2/' "$REGISTRY_LOG")
 try "$secret"
 is 'plain http is not spoken unasked' "$code $(known "$HOST")" '1 none'
 is 'and nothing of it arrived' "$(grep -c 'GET /v2/' "$REGISTRY_LOG")" "$before"
-mkdir -p "$XDG_CONFIG_HOME/duet"
-echo "registries: {\"$HOST\": {plain_http: true}}" >"$XDG_CONFIG_HOME/duet/config.yaml"
+registry_allow
 try wrong
 is 'a wrong password' "$code $(known "$HOST")" '1 none'
 has 'a wrong password: message' "$(cat "$W/err")" \

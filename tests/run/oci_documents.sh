@@ -3,9 +3,7 @@
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
 
-for tool in umoci skopeo buildah; do
-	command -v $tool >/dev/null || skip "$tool is not installed"
-done
+need umoci skopeo buildah
 cp "$BUILD/tests/run/oci_probe" "$W/bin/" || skip 'oci_probe is not built'
 probe=$W/bin/oci_probe
 cd "$W" || exit 1

@@ -3,9 +3,7 @@
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
 
-for tool in umoci skopeo; do
-	command -v $tool >/dev/null || skip "$tool is not installed"
-done
+need umoci skopeo
 cp "$BUILD/tests/run/oci_probe" "$W/bin/" || skip 'oci_probe is not built'
 cd "$W" || exit 1
 mkdir -p project/site project/root/etc tmp

@@ -9,10 +9,8 @@ which=some seconds=200
 
 [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
 [ -x "$kill_point" ] || skip "$kill_point is not built"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=duet test' \
-	-addext 'subjectAltName=IP:127.0.0.1' -keyout "$W/good.key" -out "$W/good.crt" \
-	2>"$W/openssl.log" || skip "openssl makes no certificate: $(cat "$W/openssl.log")"
-unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
+certificate good
+no_proxies
 export SSL_CERT_FILE=$W/good.crt HOME=$W/home
 mkdir "$HOME"
 

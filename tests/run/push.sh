@@ -5,11 +5,8 @@
 . "${srcdir:-.}/tests/run/lib.sh"
 # shellcheck source=tests/run/registry_lib.sh
 . "${srcdir:-.}/tests/run/registry_lib.sh"
-unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
 
-for tool in docker-registry skopeo umoci curl; do
-	command -v $tool >/dev/null || skip "$tool is not installed"
-done
+need docker-registry skopeo umoci curl
 small_root
 registry_start open
 registry_allow

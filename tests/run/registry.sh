@@ -1,16 +1,13 @@
 #!/bin/bash
 # shellcheck disable=SC2015 # ok always succeeds
 # A registry as Debian has it, on 127.0.0.1: what duet's worker pulls from it and pushes to it, against
-# what skopeo made of the same. Once open to all, once with passwords.
+# what skopeo made of the same. Once open to all, once with passwords, once with TLS.
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
 # shellcheck source=tests/run/registry_lib.sh
 . "${srcdir:-.}/tests/run/registry_lib.sh"
-unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
 
-for tool in docker-registry skopeo umoci htpasswd curl; do
-	command -v $tool >/dev/null || skip "$tool is not installed"
-done
+need docker-registry skopeo umoci htpasswd curl
 PROBE=$BUILD/tests/run/registry_probe
 export DUET_LIBEXEC=$W/bin
 # probe ARG...: with its output in $OUT, errors too, and its exit code in $CODE
@@ -154,8 +151,7 @@ has 'a manifest that the registry refuses' "$CODE $OUT" '1 error[fetch.failed]'
 has 'why it refuses it' "$OUT" 'the registry says: MANIFEST_BLOB_UNKNOWN'
 
 # ---- passwords -----------------------------------------------------------------------------------
-htpasswd -Bbn alice 's3cret:with colon' >"$W/htpasswd"
-registry_start closed 'auth:' "  htpasswd: {realm: duet test, path: $W/htpasswd}"
+registry_start closed 'auth=alice:s3cret:with colon'
 with_login() {
 	probe --user alice --secret 's3cret:with colon' "$@"
 }
@@ -178,6 +174,24 @@ has 'a wrong password' "$CODE $OUT" '1 error[auth.refused]: '
 probe --user mallory --secret wrong --push "$REGISTRY" team/web put-blob "$W/large"
 has 'a wrong user pushes nothing' "$CODE $OUT" '1 error[auth.refused]: '
 is 'secrets are in no message' "$(grep -c 's3cret' <<<"$OUT")" 0
+
+# ---- TLS -----------------------------------------------------------------------------------------
+certificate other
+registry_start secure tls
+skopeo copy -q --dest-tls-verify=false "oci:$W/layout:v1" "docker://$REGISTRY/team/web:v1" || exit 99
+: >"$REGISTRY_LOG"
+# over_tls CERTIFICATE: what it is that the worker believes in
+over_tls() {
+	rm -f "$W/back.json"
+	OUT=$(SSL_CERT_FILE=$1 timeout 60 "$PROBE" --quick "$REGISTRY" team/web manifest v1 "$W/back.json" 2>&1)
+	CODE=$?
+}
+over_tls "$W/other.crt"
+has 'a certificate of somebody else' "$CODE $OUT" '1 error[fetch.failed]: '
+is 'a certificate of somebody else: nothing is written or asked' \
+	"$([ ! -s "$W/back.json" ] || cat "$W/back.json"; grep -c 'GET /v2/team/web' "$REGISTRY_LOG")" 0
+over_tls "$W/registry.crt"
+is 'over TLS' "$CODE $(digest_of_file "$W/back.json")" "0 $(digest_of_file "$W/oci.json")"
 
 # ---- memory --------------------------------------------------------------------------------------
 peak=$(

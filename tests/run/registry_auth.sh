@@ -30,14 +30,10 @@ declare -A what=(
 
 [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
 [ -x "$probe" ] || skip "$probe is not built"
-for name in good other; do
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-		-subj "/CN=duet test $name" \
-		-addext 'subjectAltName=IP:127.0.0.1,DNS:localhost,IP:198.51.100.7,IP:169.254.169.254' \
-		-keyout "$W/$name.key" -out "$W/$name.crt" 2>"$W/openssl.log" ||
-		skip "openssl makes no certificate: $(cat "$W/openssl.log")"
-done
-unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
+addresses='IP:127.0.0.1,DNS:localhost,IP:198.51.100.7,IP:169.254.169.254'
+certificate good "$addresses"
+certificate other "$addresses"
+no_proxies
 
 own_network='ip link set lo up && ip address add 198.51.100.7/32 dev lo &&
 	ip address add 169.254.169.254/32 dev lo'

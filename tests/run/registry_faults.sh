@@ -10,13 +10,9 @@ which=some seconds=150
 
 [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
 [ -x "$probe" ] || skip "$probe is not built"
-for name in good other; do
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-		-subj "/CN=duet test $name" -addext 'subjectAltName=IP:127.0.0.1,DNS:localhost' \
-		-keyout "$W/$name.key" -out "$W/$name.crt" 2>"$W/openssl.log" ||
-		skip "openssl makes no certificate: $(cat "$W/openssl.log")"
-done
-unset https_proxy HTTPS_PROXY http_proxy all_proxy ALL_PROXY no_proxy NO_PROXY
+certificate good 'IP:127.0.0.1,DNS:localhost'
+certificate other 'IP:127.0.0.1,DNS:localhost'
+no_proxies
 # in a network of its own, where it can be had: names that are not known are asked of nobody
 if unshare -rn ip link set lo up 2>/dev/null; then
 	set -- unshare -rn sh -c 'ip link set lo up && exec "$@"' sh

@@ -190,23 +190,18 @@ servers() {
 		echo 'openssl is not installed: no https'
 		return
 	}
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-		-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout "$W/key.pem" \
-		-out "$W/cert.pem" 2>/dev/null
-	$PYTHON "$SRC/tests/run/terminal_bytes.py" serve "$W/cert.pem" "$W/key.pem" \
+	certificate server
+	$PYTHON "$SRC/tests/run/terminal_bytes.py" serve "$W/server.crt" "$W/server.key" \
 		"$(printf '%s' "$evil" | tr -d '\r\n')" >"$W/port" 2>"$W/served.log" &
 	server=$!
-	for _ in $(seq 100); do
-		[ -s "$W/port" ] && break
-		sleep 0.1
-	done
+	wait_for "$W/port"
 	# at the same time: some are tried again, with pauses
 	number=0 pids=
 	for path in missing location scheme encoding length login line body "$quoted"; do
 		number=$((number + 1))
 		spec 'image:' "  from: {archive: \"https://127.0.0.1:$(cat "$W/port")/$path\", sha256: $(printf '%064d' 0)}"
 		mv "$P/duet.yaml" "$P/server-$number.yaml"
-		SSL_CERT_FILE=$W/cert.pem watched "$DUET" build -v --store "$W/server-$number" \
+		SSL_CERT_FILE=$W/server.crt watched "$DUET" build -v --store "$W/server-$number" \
 			-f "$P/server-$number.yaml" >"$W/out.$number" 2>"$W/err.$number" </dev/null &
 		pids="$pids $!"
 	done

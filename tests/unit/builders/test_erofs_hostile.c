@@ -18,6 +18,7 @@
 #include "core/view.h"
 #include "tests/unit/builders/forms.h"
 #include "tests/unit/builders/tarmake.h"
+#include "tests/unit/unit.h"
 
 #define ROUNDS 20
 #define MUTATIONS 100	/* in each round, of each kind */
@@ -289,27 +290,13 @@ START_TEST(folder_in_itself)
 }
 END_TEST
 
-#define CASE(test) tcase_add_test(tcase, test)
-#define LOOP(test, count) tcase_add_loop_test(tcase, test, 0, count)
-
 int main(void)
 {
-	Suite *suite = suite_create("damaged EROFS");
-	TCase *tcase = tcase_create("reader");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case cases[] = {
+		{ undamaged, 1 }, { bits, ROUNDS }, { fields, ROUNDS }, { cut, 1 },
+		{ cut_later, 1 }, { checksum, 1 }, { folder_in_itself, 1 },
+	};
+	const struct unit unit = { "damaged EROFS", .timeout_s = 120 };
 
-	tcase_set_timeout(tcase, 120);
-	CASE(undamaged);
-	LOOP(bits, ROUNDS);
-	LOOP(fields, ROUNDS);
-	CASE(cut);
-	CASE(cut_later);
-	CASE(checksum);
-	CASE(folder_in_itself);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(&unit, cases, ARRAY_SIZE(cases));
 }

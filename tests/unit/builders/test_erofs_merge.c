@@ -16,6 +16,7 @@
 #include "core/view.h"
 #include "tests/unit/builders/forms.h"
 #include "tests/unit/builders/tarmake.h"
+#include "tests/unit/unit.h"
 
 #define LAYERS_MAX 64
 
@@ -346,28 +347,13 @@ START_TEST(not_an_image)
 }
 END_TEST
 
-#define CASE(test) tcase_add_test(tcase, test)
-#define LOOP(test, count) tcase_add_loop_test(tcase, test, 0, count)
-
 int main(void)
 {
-	Suite *suite = suite_create("merged EROFS");
-	TCase *tcase = tcase_create("merge");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case cases[] = {
+		{ rules, 1 }, { details, 1 }, { hard_links, 1 }, { random_layers, 200 },
+		{ sixty_layers, 1 }, { same_bytes, 1 }, { not_an_image, 1 },
+	};
+	const struct unit unit = { "merged EROFS", .timeout_s = 60, .setup = setup, .teardown = teardown };
 
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 60);
-	CASE(rules);
-	CASE(details);
-	CASE(hard_links);
-	LOOP(random_layers, 200);
-	CASE(sixty_layers);
-	CASE(same_bytes);
-	CASE(not_an_image);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(&unit, cases, ARRAY_SIZE(cases));
 }

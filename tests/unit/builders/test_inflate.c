@@ -6,6 +6,7 @@
 #include "builders/layer/inflate.h"
 #include "core/mem.h"
 #include "tests/unit/builders/tarmake.h"
+#include "tests/unit/unit.h"
 
 static struct str plain, packed;
 
@@ -169,20 +170,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("inflate");
-	TCase *tcase = tcase_create("inflate");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case cases[] = {
+		{ pieces_of_every_size, 4 }, { mutated, 200 }, { trailing, 6 },
+		{ not_packed, 8 },
+	};
+	const struct unit unit = { "inflate", .timeout_s = 60, .setup = setup, .teardown = teardown };
 
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 60);
-	tcase_add_loop_test(tcase, pieces_of_every_size, 0, 4);
-	tcase_add_loop_test(tcase, mutated, 0, 200);
-	tcase_add_loop_test(tcase, trailing, 0, 6);
-	tcase_add_loop_test(tcase, not_packed, 0, 8);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(&unit, cases, ARRAY_SIZE(cases));
 }

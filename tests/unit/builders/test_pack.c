@@ -1,120 +1,16 @@
 /* Making layers: the same input gives the same bytes, and what is made unpacks to what was meant. */
 #include <check.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "builders/layer/tarwrite.h"
 #include "core/fs.h"
 #include "core/mem.h"
 #include "core/select.h"
-#include "tests/unit/builders/tarmake.h"
-
-static struct work work;
-static struct str tar;
-static struct layer_result result;
-static struct err err;
-static struct layer_pack args;
-static struct selection selection;
-
-static void setup(void)
-{
-	work_init(&work);
-	tar = (struct str){ 0 };
-	err = (struct err){ 0 };
-	args = (struct layer_pack){ .blob = -1, .archive = -1, .to = "/",
-				    .selection = &selection };
-}
-
-static void teardown(void)
-{
-	mem_closep(&args.blob);
-	mem_closep(&args.archive);
-	select_done(&selection);
-	work_intact(&work);
-	work_done(&work);
-	str_done(&tar);
-	err_done(&err);
-}
-
-static int pack(void)
-{
-	mem_closep(&args.blob);
-	args.blob = memfd_create("layer", MFD_CLOEXEC);
-	return layer_pack(&args, &result, &err);
-}
-
-/* Packs, then unpacks into work.tree with the digests that packing promised. */
-static void pack_and_unpack(void)
-{
-	struct layer_unpack unpack = { .out = work.tree, .has_expected = true };
-	struct layer_result again;
-
-	ck_assert_msg(pack() == 0, "%s", err.msg);
-	unpack.blob = args.blob;
-	unpack.expected = result.blob;
-	unpack.blob_bytes = result.blob_bytes;
-	ck_assert(lseek(args.blob, 0, SEEK_SET) == 0);
-	ck_assert_msg(layer_unpack(&unpack, &again, &err) == 0, "%s", err.msg);
-	ck_assert(digest_equal(&again.diff_id, &result.diff_id));
-	ck_assert_uint_eq(again.plain_bytes, result.plain_bytes);
-	ck_assert_uint_eq(again.entries, result.entries);
-	ck_assert_uint_eq(again.tree_bytes, result.tree_bytes);
-}
-
-static void refused(const char *why)
-{
-	ck_assert_int_eq(pack(), -1);
-	ck_assert_int_eq(err.code, ERR_LAYER);
-	ck_assert_msg(strstr(err.msg, why) != NULL, "\"%s\" not in: %s", why, err.msg);
-}
-
-static void file(const char *path, const char *text, mode_t mode)
-{
-	int fd = openat(work.top, path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(fs_write_all(fd, text, strlen(text)), 0);
-	ck_assert_int_eq(fchmod(fd, mode), 0);
-	close(fd);
-}
-
-/* work/source with a file, a program, a link and a folder, in an order that is not the names'. */
-static void make_source(void)
-{
-	ck_assert_int_eq(mkdirat(work.top, "source", 0700), 0);
-	file("source/z", "zz", 0600);
-	file("source/a-b", "ab", 0711);
-	ck_assert_int_eq(mkdirat(work.top, "source/a", 0700), 0);
-	ck_assert_int_eq(fchmodat(work.top, "source/a", 02770, 0), 0);
-	file("source/a/f", "f", 04640);
-	ck_assert_int_eq(symlinkat("/etc/shadow", work.top, "source/l"), 0);
-	ck_assert_int_eq(fchownat(work.top, "source/z", 7, 8, 0), 0);
-	ck_assert_int_eq(linkat(work.top, "source/z", work.top, "source/y", 0), 0);
-}
-
-static void open_source(const char *path)
-{
-	selection = (struct selection){ .sources = xcalloc(1, sizeof(*selection.sources)), .count = 1 };
-	selection.sources->name = xstrdup(path);
-	selection.sources->fd = openat(work.top, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	ck_assert_int_ge(selection.sources->fd, 0);
-}
-
-static void assert_entry(const char *path, mode_t mode, uid_t uid, time_t time)
-{
-	struct stat st;
-
-	ck_assert_msg(fstatat(work.top, path, &st, AT_SYMLINK_NOFOLLOW) == 0, "%s", path);
-	ck_assert_msg(st.st_mode == mode, "%s: %o", path, st.st_mode);
-	ck_assert_msg(st.st_uid == uid && st.st_gid == uid + (uid > 0), "%s: owner", path);
-	ck_assert_msg(time == 0 || st.st_mtim.tv_sec == time, "%s: time", path);
-}
+#include "tests/unit/builders/pack_fixture.h"
+#include "tests/unit/unit.h"
 
 START_TEST(copy_folder)
 {
@@ -299,7 +195,7 @@ START_TEST(deterministic)
 
 	make_source();
 	open_source("source");
-	ck_assert_int_eq(pack(), 0);
+	ck_assert_int_eq(pack_layer(), 0);
 	first = result.blob;
 	ck_assert_int_eq(layer_digest_source(&selection, false, &digest, &err), 0);
 	select_done(&selection);
@@ -309,7 +205,7 @@ START_TEST(deterministic)
 	ck_assert_int_eq(unlinkat(work.top, "source/y", 0), 0);
 	file("source/y", "zz", 0644);
 	open_source("source");
-	ck_assert_int_eq(pack(), 0);
+	ck_assert_int_eq(pack_layer(), 0);
 	ck_assert(digest_equal(&result.blob, &first));
 	ck_assert_int_eq(layer_digest_source(&selection, false, &other, &err), 0);
 	ck_assert(digest_equal(&digest, &other));
@@ -349,168 +245,15 @@ START_TEST(digest_source)
 }
 END_TEST
 
-static void open_archive(void (*wrap)(struct str *, const void *, size_t))
-{
-	struct str packed = { 0 };
-
-	tarmake_end(&tar);
-	wrap(&packed, tar.text, tar.length);
-	args.archive = tarmake_fd(packed.text, packed.length);
-	str_done(&packed);
-}
-
-START_TEST(archive)
-{
-	_cleanup_free_ char *text = NULL;
-	struct stat a, b;
-
-	tarmake_put(&tar, '5', "./tool-1.2/", NULL);
-	tarmake_put(&tar, '0', "tool-1.2/README", "read");
-	tarmake_put(&tar, '0', "top", "dropped");
-	tarmake_add(&tar, &(struct tarmake_entry){ .name = "tool-1.2/bin/tool", .data = "#!", .size = 2,
-						   .mode = 04755, .uid = 3, .gid = 4, .mtime = 99 });
-	tarmake_put(&tar, '1', "tool-1.2/bin/alias", "./tool-1.2/bin/tool");
-	tarmake_put(&tar, '2', "tool-1.2/link", "tool-1.2/bin/tool");
-	tarmake_add(&tar, &(struct tarmake_entry){ .type = '3', .name = "tool-1.2/null", .major = 1,
-						   .minor = 3 });
-	open_archive(_i ? tarmake_xz : tarmake_gzip);
-	args.to = "/opt/tool";
-	args.strip = 1;
-	pack_and_unpack();
-	ck_assert_uint_eq(result.entries, 4);
-	ck_assert_uint_eq(result.devices, 1);
-	assert_entry("tree/opt/tool/bin/tool", S_IFREG | 04755, 3, 99);
-	ck_assert_uint_eq(work_mode(&work, "tree/opt/tool/top"), 0);
-	ck_assert_int_eq(fstatat(work.top, "tree/opt/tool/bin/tool", &a, 0), 0);
-	ck_assert_int_eq(fstatat(work.top, "tree/opt/tool/bin/alias", &b, 0), 0);
-	ck_assert(a.st_ino == b.st_ino);
-	text = work_text(&work, "tree/opt/tool/link");
-	ck_assert_str_eq(text, "tool-1.2/bin/tool");
-}
-END_TEST
-
-START_TEST(archive_refuses)
-{
-	static const struct {
-		char type;
-		const char *name, *text, *why;
-	} cases[] = {
-		{ '0', "a/../../x", "x", "\"..\"" },
-		{ '0', "a/.wh.x", "", ".wh." },
-		{ '1', "a/h", "gone", "strip" },
-		{ '1', "a/h", "../x", "\"..\"" },
-	};
-
-	tarmake_put(&tar, cases[_i].type, cases[_i].name, cases[_i].text);
-	open_archive(tarmake_gzip);
-	args.strip = 1;
-	refused(cases[_i].why);
-}
-END_TEST
-
-START_TEST(archive_digest)
-{
-	tarmake_put(&tar, '0', "a/b", "x");
-	open_archive(tarmake_zstd);
-	args.has_expected = true;
-	ck_assert_int_eq(pack(), -1);
-	ck_assert_int_eq(err.code, ERR_FETCH_DIGEST);
-}
-END_TEST
-
-/* Headers: pax only where ustar cannot say it. */
-START_TEST(headers)
-{
-	static const struct {
-		size_t path, target;
-		struct tar_entry entry;
-		size_t blocks;
-	} cases[] = {
-		{ 100, 0, { .mode = 07777, .uid = 2097151, .gid = 2097151 }, 1 },
-		{ 101, 0, { 0 }, 3 },	/* one component: no place to cut */
-		{ 0, 100, { .type = TAR_SYMLINK }, 1 },
-		{ 0, 101, { .type = TAR_SYMLINK }, 3 },
-		{ 0, 0, { .uid = 2097152 }, 3 },
-		{ 0, 0, { .gid = 2097152 }, 3 },
-		{ 0, 0, { .size = 077777777777 }, 1 },
-		{ 0, 0, { .size = 0100000000000 }, 3 },
-		{ 0, 0, { .mtime_s = 077777777777 }, 1 },
-		{ 0, 0, { .mtime_s = 0100000000000 }, 3 },
-		{ 0, 0, { .mtime_s = -1 }, 3 },
-		{ 0, 0, { .mtime_ns = 1 }, 3 },
-	};
-	_cleanup_(str_done) struct str out = { 0 };
-	struct tar_entry entry = cases[_i].entry;
-	char path[512], target[512], type;
-
-	memset(path, 'p', sizeof(path));
-	memset(target, 't', sizeof(target));
-	path[cases[_i].path ? cases[_i].path : 5] = '\0';
-	target[cases[_i].target] = '\0';
-	entry.path = path;
-	entry.target = cases[_i].target ? target : NULL;
-	tarwrite_header(&out, &entry);
-	ck_assert_uint_eq(out.length, cases[_i].blocks * TARWRITE_BLOCK);
-	ck_assert_mem_eq(out.text + out.length - TARWRITE_BLOCK + 257, "ustar\00000", 8);
-	type = entry.type == TAR_SYMLINK ? '2' : '0';
-	ck_assert_int_eq(out.text[156], cases[_i].blocks == 1 ? type : 'x');
-}
-END_TEST
-
-START_TEST(split_path)
-{
-	_cleanup_(str_done) struct str out = { 0 };
-	char path[300];
-	struct tar_entry entry = { .path = path };
-
-	memset(path, 'p', sizeof(path));
-	path[155] = '/';
-	path[256] = '\0';
-	tarwrite_header(&out, &entry);	/* 155 + "/" + 100 */
-	ck_assert_uint_eq(out.length, TARWRITE_BLOCK);
-	ck_assert_mem_eq(out.text + 345, path, 155);
-	ck_assert_mem_eq(out.text, path + 156, 100);
-	str_done(&out);
-	path[256] = 'p';
-	path[257] = '\0';
-	tarwrite_header(&out, &entry);
-	ck_assert_uint_eq(out.length, 3 * TARWRITE_BLOCK);
-}
-END_TEST
-
-#define CASE(test) tcase_add_test(tcase, test)
-#define LOOP(test, count) tcase_add_loop_test(tcase, test, 0, count)
-
 int main(void)
 {
-	Suite *suite = suite_create("pack");
-	TCase *tcase = tcase_create("pack");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case cases[] = {
+		{ copy_folder, 1 }, { copy_mode, 1 }, { copy_file, 2 }, { copy_link, 1 },
+		{ copy_empty, 1 }, { copy_refuses, 2 }, { keep, 1 }, { upper, 1 },
+		{ upper_refuses, 3 }, { deterministic, 1 }, { digest_source, 7 },
+	};
+	const struct unit unit = { "pack", .takes_root = true, .setup = pack_setup, .teardown = pack_teardown };
 
-	if (geteuid() != 0)
-		return 77;
 	umask(0);
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	CASE(copy_folder);
-	CASE(copy_mode);
-	LOOP(copy_file, 2);
-	CASE(copy_link);
-	CASE(copy_empty);
-	LOOP(copy_refuses, 2);
-	CASE(keep);
-	CASE(upper);
-	LOOP(upper_refuses, 3);
-	CASE(deterministic);
-	LOOP(digest_source, 7);
-	LOOP(archive, 2);
-	LOOP(archive_refuses, 4);
-	CASE(archive_digest);
-	LOOP(headers, 12);
-	CASE(split_path);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(&unit, cases, ARRAY_SIZE(cases));
 }

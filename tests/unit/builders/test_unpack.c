@@ -1,39 +1,14 @@
 /* Unpacking what is hostile: THREATS 2.1. Each row leaves the victim as it was. */
 #include <check.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "core/mem.h"
-#include "tests/unit/builders/tarmake.h"
-
-static struct work work;
-static struct str tar;
-static struct layer_result result;
-static struct err err;
-
-static void setup(void)
-{
-	work_init(&work);
-	tar = (struct str){ 0 };
-	err = (struct err){ 0 };
-}
-
-static void teardown(void)
-{
-	work_intact(&work);
-	work_done(&work);
-	str_done(&tar);
-	err_done(&err);
-}
-
-static void put(char type, const char *name, const char *text)
-{
-	tarmake_put(&tar, type, name, text);
-}
+#include "tests/unit/builders/layer_fixture.h"
+#include "tests/unit/unit.h"
 
 /* A path of the victim, from outside, as an archive would name it. */
 static char *victim(const char *name)
@@ -47,12 +22,6 @@ static void refused(const char *why)
 	ck_assert_int_eq(work_unpack(&work, &tar, false, &result, &err), -1);
 	ck_assert_msg(err.code == ERR_LAYER || err.code == ERR_LAYER_LIMIT, "%s", err.msg);
 	ck_assert_msg(strstr(err.msg, why) != NULL, "\"%s\" not in: %s", why, err.msg);
-}
-
-static void unpacked(bool above)
-{
-	tarmake_end(&tar);
-	ck_assert_msg(work_unpack(&work, &tar, above, &result, &err) == 0, "%s", err.msg);
 }
 
 static void assert_text(const char *path, const char *expected)
@@ -397,46 +366,21 @@ START_TEST(opaque_behind_link)
 }
 END_TEST
 
-#define CASE(test) tcase_add_test(tcase, test)
-#define LOOP(test, count) tcase_add_loop_test(tcase, test, 0, count)
-
 int main(void)
 {
-	Suite *suite = suite_create("unpack");
-	TCase *tcase = tcase_create("hostile");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case cases[] = {
+		{ root_link, 16 }, { root_metadata, 1 }, { dotdot, 6 }, { absolute, 1 },
+		{ through_link, 1 }, { through_relative_link, 1 }, { link_loop, 1 },
+		{ last_link_is_replaced, 1 }, { hardlink_outside, 6 },
+		{ hardlink_to_folder, 1 }, { hardlink_to_whiteout, 1 },
+		{ hardlink_to_lower, 1 }, { hardlink_to_itself, 1 },
+		{ hardlink_to_symlink, 1 }, { hardlink_is_not_written_through, 1 },
+		{ hardlink_through_links, 1 }, { mode_of_link, 1 },
+		{ folder_becomes_link, 1 }, { parent_becomes_link, 1 }, { devices, 1 },
+		{ device_whiteout, 1 }, { xattrs, 1 }, { bad_whiteouts, 10 },
+		{ opaque_behind_link, 1 },
+	};
+	const struct unit unit = { "unpack", .takes_root = true, .setup = setup, .teardown = teardown };
 
-	if (geteuid() != 0)
-		return 77;
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	LOOP(root_link, 16);
-	CASE(root_metadata);
-	LOOP(dotdot, 6);
-	CASE(absolute);
-	CASE(through_link);
-	CASE(through_relative_link);
-	CASE(link_loop);
-	CASE(last_link_is_replaced);
-	LOOP(hardlink_outside, 6);
-	CASE(hardlink_to_folder);
-	CASE(hardlink_to_whiteout);
-	CASE(hardlink_to_lower);
-	CASE(hardlink_to_itself);
-	CASE(hardlink_to_symlink);
-	CASE(hardlink_is_not_written_through);
-	CASE(hardlink_through_links);
-	CASE(mode_of_link);
-	CASE(folder_becomes_link);
-	CASE(parent_becomes_link);
-	CASE(devices);
-	CASE(device_whiteout);
-	CASE(xattrs);
-	LOOP(bad_whiteouts, 10);
-	CASE(opaque_behind_link);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(&unit, cases, ARRAY_SIZE(cases));
 }

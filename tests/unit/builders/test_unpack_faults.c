@@ -12,6 +12,7 @@
 
 #include "core/mem.h"
 #include "tests/unit/builders/tarmake.h"
+#include "tests/unit/unit.h"
 
 static struct work work;
 static struct str tar, blob;
@@ -413,44 +414,17 @@ START_TEST(zstd_window)
 }
 END_TEST
 
-#define CASE(test) tcase_add_test(tcase, test)
-#define LOOP(test, count) tcase_add_loop_test(tcase, test, 0, count)
-
 int main(void)
 {
-	Suite *suite = suite_create("unpack faults");
-	TCase *tcase = tcase_create("faults");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case cases[] = {
+		{ same_diff_id, 4 }, { xz_is_for_archives, 1 }, { truncated, 24 },
+		{ corrupted, 8 }, { wrong_digest, 4 }, { wrong_size, 2 }, { trailing, 9 },
+		{ two_tars, 3 }, { members, 2 }, { no_byte, 3 }, { nothing, 4 },
+		{ bad_sizes, 5 }, { bad_pax, 9 }, { depth, 2 }, { long_paths, 5 },
+		{ large_xattrs, 2 }, { nul_in_path, 1 }, { file_size, 2 }, { entries, 1 },
+		{ bomb, 1 }, { zstd_window, 2 },
+	};
+	const struct unit unit = { "unpack faults", .timeout_s = 120, .takes_root = true, .setup = setup, .teardown = teardown };
 
-	if (geteuid() != 0)
-		return 77;
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 120);
-	LOOP(same_diff_id, 4);
-	CASE(xz_is_for_archives);
-	LOOP(truncated, 24);
-	LOOP(corrupted, 8);
-	LOOP(wrong_digest, 4);
-	LOOP(wrong_size, 2);
-	LOOP(trailing, 9);
-	LOOP(two_tars, 3);
-	LOOP(members, 2);
-	LOOP(no_byte, 3);
-	LOOP(nothing, 4);
-	LOOP(bad_sizes, 5);
-	LOOP(bad_pax, 9);
-	LOOP(depth, 2);
-	LOOP(long_paths, 5);
-	LOOP(large_xattrs, 2);
-	CASE(nul_in_path);
-	LOOP(file_size, 2);
-	CASE(entries);
-	CASE(bomb);
-	LOOP(zstd_window, 2);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(&unit, cases, ARRAY_SIZE(cases));
 }

@@ -13,40 +13,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "core/fs.h"
 #include "core/mem.h"
-#include "tests/unit/builders/tarmake.h"
-
-static struct work work;
-static struct str tar;
-static struct layer_result result;
-static struct err err;
-
-static void setup(void)
-{
-	work_init(&work);
-	tar = (struct str){ 0 };
-	err = (struct err){ 0 };
-}
-
-static void teardown(void)
-{
-	work_intact(&work);
-	work_done(&work);
-	str_done(&tar);
-	err_done(&err);
-}
-
-static void put(char type, const char *name, const char *text)
-{
-	tarmake_put(&tar, type, name, text);
-}
-
-static void unpacked(bool above)
-{
-	tarmake_end(&tar);
-	ck_assert_msg(work_unpack(&work, &tar, above, &result, &err) == 0, "%s", err.msg);
-}
+#include "tests/unit/builders/layer_fixture.h"
+#include "tests/unit/unit.h"
 
 static void below_folder(const char *path, mode_t mode, uid_t uid, time_t time)
 {
@@ -391,38 +360,16 @@ START_TEST(type_flips)
 }
 END_TEST
 
-#define CASE(test) tcase_add_test(tcase, test)
-#define LOOP(test, count) tcase_add_loop_test(tcase, test, 0, count)
-
 int main(void)
 {
-	Suite *suite = suite_create("unpack above others");
-	TCase *tcase = tcase_create("view");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case cases[] = {
+		{ whiteouts, 1 }, { opaque, 2 }, { opaque_root, 1 },
+		{ file_becomes_folder, 2 }, { implied_parents, 1 }, { listed_parents, 1 },
+		{ lower_link, 1 }, { lower_link_out, 1 }, { removed_parent, 1 },
+		{ lower_file_is_no_parent, 1 }, { own_file_is_no_parent, 1 }, { folders, 1 },
+		{ times, 5 }, { byte_names, 10 }, { owners, 1 }, { type_flips, 300 },
+	};
+	const struct unit unit = { "unpack above others", .takes_root = true, .setup = setup, .teardown = teardown };
 
-	if (geteuid() != 0)
-		return 77;
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	CASE(whiteouts);
-	LOOP(opaque, 2);
-	CASE(opaque_root);
-	LOOP(file_becomes_folder, 2);
-	CASE(implied_parents);
-	CASE(listed_parents);
-	CASE(lower_link);
-	CASE(lower_link_out);
-	CASE(removed_parent);
-	CASE(lower_file_is_no_parent);
-	CASE(own_file_is_no_parent);
-	CASE(folders);
-	LOOP(times, 5);
-	LOOP(byte_names, 10);
-	CASE(owners);
-	LOOP(type_flips, 300);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(&unit, cases, ARRAY_SIZE(cases));
 }

@@ -9,6 +9,7 @@
 
 #include "core/mem.h"
 #include "core/sys.h"
+#include "tests/unit/unit.h"
 
 struct got {
 	char text[64];
@@ -140,18 +141,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("sys");
-	TCase *tcase = tcase_create("all");
-	SRunner *runner;
-	int failed;
+	const struct unit_case cases[] = {
+		{ test_counts, (int)ARRAY_SIZE(counts) }, { test_outlives, 1 },
+		{ test_refused, 1 },
+	};
+	const struct unit unit = { "sys" };
 
-	tcase_add_loop_test(tcase, test_counts, 0, (int)ARRAY_SIZE(counts));
-	tcase_add_test(tcase, test_outlives);
-	tcase_add_test(tcase, test_refused);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, cases, ARRAY_SIZE(cases));
 }
