@@ -1,7 +1,7 @@
 #!/bin/bash
 # network: nat, by pasta: a resolver and a way out, not to the host's loopback; for run steps and for the
-# container runner; nothing stays when duet is killed. With the apt mirror where it is reached; DUET_SOAK=1:
-# package managers that fetch.
+# container runner; nothing stays when duet is killed. With the apt mirror where it is reached. Package
+# managers that fetch: managers.sh.
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
 [ "$(id -u)" = 0 ] || skip 'needs root, to make users and a device'
@@ -93,25 +93,10 @@ runner() {
 	is "$who: killed: no process is left" "$(find /proc/[0-9]*/exe -lname "$W/bin/*" 2>/dev/null)" ''
 }
 
-# Package managers that fetch, in every mode of ids.
-managers() {
-	[ -n "$host" ] || return 0
-	spec '  steps:' '    - run: apt-get update && apt-get install -y --no-install-recommends python3-pip npm sudo' \
-		'      network: nat' '      environment: {DEBIAN_FRONTEND: noninteractive}' '      cache: [/var/cache/apt]' \
-		'    - run: npm install -g is-odd' '      network: nat' \
-		'    - run: pip install --break-system-packages six || echo no pip here' '      network: nat' \
-		'    - run: sudo -n true || echo no sudo'
-	build >/dev/null
-	is "$who: apt, npm, pip: exit code" $? 0
-	[ "$who" = one ] || is "$who: sudo" "$(grep -c 'no sudo' "$W/err")" 0
-	is "$who: npm" "$(duet run --store "$store" -f "$P/duet.yaml" -- sh -c 'ls /usr/local/lib/node_modules' </dev/null 2>/dev/null)" is-odd
-}
-
 for who in $(all_users); do
 	user_folders "$who" || continue
 	steps
 	runner
-	[ -z "${DUET_SOAK-}" ] || managers
 	no_leftovers "$who" "$store"
 done
 row=C23b

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Run steps: what a command sees, what its layer holds, when it runs again, what its failure says; as
 # root, as a user with subuids and as a user without; the same layers from all that can give them.
-# DUET_SOAK=1: package managers that take their time.
+# Package managers: managers.sh.
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
 small_tools="$small_tools ln chmod chown mkfifo mv sleep touch grep"
