@@ -88,6 +88,7 @@ enum worker_op {
 #define WORKER_ANY_DIGEST	(1u << 4)	/* no digest is known; `bytes` is then the most that is taken */
 /* WORKER_UNPACK, WORKER_EROFS */
 #define WORKER_ALONE		(1u << 5)	/* see layer_unpack.alone */
+#define WORKER_VERIFIED		(1u << 17)	/* see layer_unpack.verified */
 /* WORKER_PACK */
 #define WORKER_KEEP		(1u << 6)
 #define WORKER_HAS_MODE		(1u << 7)
@@ -104,7 +105,6 @@ enum worker_op {
 /* WORKER_COPY */
 #define WORKER_INFLATE		(1u << 15)
 #define WORKER_REPACK		(1u << 16)
-#define WORKER_VERIFIED 8192u		/* see layer_unpack.verified */
 
 #define WORKER_OPEN_MAX 16		/* requests of one conversation at a time */
 
