@@ -131,7 +131,9 @@ line 22'
 	has "$who: not found" "$(cat "$W/err")" 'ended with code 127'
 	spec "    - run: [no-such-program-here]"
 	build >/dev/null
-	has "$who: a list that is not found" "$(cat "$W/err")" 'exec no-such-program-here: No such file'
+	is "$who: a list that is not found: duet's code, not a job's" $? 1
+	has "$who: a list that is not found" "$(cat "$W/err")" \
+		'error[run.failed]: build stepped: run no-such-program-here: exec no-such-program-here: No such file'
 	spec '    - run: touch /var/.wh.old'
 	build >/dev/null
 	is "$who: a name of a whiteout: exit code" $? 1
