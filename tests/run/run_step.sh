@@ -162,6 +162,15 @@ caches() {
 	build --no-cache >/dev/null
 	as "$who" "$DUET" gc --all --store "$store" >/dev/null
 	is "$who: gc --all" "$(find "$store/v1/caches" -name ok)" ''
+	# whoever a step runs as may write there
+	if [ "$who" != one ]; then
+		spec '    - run: touch /c/by-root' '      cache: [/c]' \
+			'    - run: touch /c/by-another; ls /c | wc -l' '      cache: [/c]' '      user: "7:8"'
+		build >/dev/null
+		is "$who: a cache, and another user: exit code" $? 0
+		has "$who: a cache, and another user" "$(cat "$W/err")" '2
+run touch'
+	fi
 	# one build at a time has it
 	spec '    - run: test ! -e /c/held && touch /c/held && sleep 0.4 && rm /c/held' '      cache: [/c]'
 	build --no-cache >/dev/null &
