@@ -311,7 +311,8 @@ explains() {
 	pack "$SMALL" "$W/newer.tar.zst"
 	sed -i "s,$W/root.tar.zst,$W/newer.tar.zst," "$P/duet.yaml"
 	build --explain-cache >/dev/null
-	has "$who: explained: the layers below" "$(cat "$W/err")" 'made, because the layers below differ'
+	has "$who: explained: the layers below" "$(cat "$W/err")" 'made, because the layers below differ
+'
 	rm -f "$SMALL/opt/newer"
 }
 
