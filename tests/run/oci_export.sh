@@ -251,6 +251,15 @@ has 'a rotten blob: export' "$("$DUET" export -q --format tar rotten "$W/local/r
 [ -e local/rotten.tar ] && not_ok 'a rotten blob: it was exported' || ok
 "$DUET" build -q -C project >/dev/null 2>&1
 
+# ---- what it is called --------------------------------------------------------------------------
+mkdir two
+cp -r project/root two/
+printf '%s\n' 'duet: 1' 'name: two' 'images: {part: {from: {directory: root}}}' \
+	'image: {from: scratch, steps: [{copy: /etc/name, from: part, to: /name}]}' >two/duet.yaml
+"$DUET" build -q -C two ${on:+--on vm} >build.log 2>&1 || not_ok "two: $(cat build.log)"
+"$DUET" export -q two/part part.tar || not_ok 'export an image beside'
+has 'an image of a spec is on localhost' "$(tar -xOf part.tar manifest.json)" '"localhost/two/part:latest"'
+
 # ---- what is no file ----------------------------------------------------------------------------
 mkfifo pipe
 for format in oci:web.tar docker-archive:plain.tar tar:root.tar; do
