@@ -306,6 +306,17 @@ done
 
 # ---- what fails ---------------------------------------------------------------------------------
 has 'no such image' "$("$DUET" export nothing x.tar 2>&1)" 'there is no image `nothing`'
+mkdir full
+head -c 3000000 /dev/urandom >project/root/big
+for size in 1500k 5m; do # too small for the layer's blob, and for its tree or disk beside it
+	got=$(unshare -m sh -c 'mount -t tmpfs -o size=$1 tmpfs full && exec "$0" build -q -C project --store "$PWD/full/s"' \
+		"$DUET" $size 2>&1) && continue
+	case $got in
+	*'mount: '* | *unshare*) break ;;
+	esac
+	has "a full disk, $size" "$got" 'No space left on device'
+	has "a full disk, $size: the mend" "$got" 'duet gc'
+done
 has 'no such format' "$("$DUET" export --format zip web x.tar 2>&1)" 'docker-archive'
 has 'no such folder' "$("$DUET" export web nowhere/x.tar 2>&1)" 'nowhere/x.tar'
 chmod -R u+w store/v1/blobs
