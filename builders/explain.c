@@ -79,6 +79,7 @@ char *explain_step(const struct explain *explain, size_t number)
 {
 	_cleanup_(strv_done) struct strv names = { 0 };
 	struct str text = { 0 };
+	bool plural;
 
 	for (size_t i = 0; i < explain->now.count; i++) {
 		_cleanup_free_ char *name = name_of(explain->now.items[i], number);
@@ -96,7 +97,9 @@ char *explain_step(const struct explain *explain, size_t number)
 	for (size_t i = 0; i < names.count; i++)
 		str_addf(&text, "%s%s", i == 0 ? "" : i + 1 < names.count ? ", " : " and ",
 			 names.items[i]);
-	str_add(&text, names.count > 1 || str_has_suffix(names.items[0], "s") ? " differ" : " differs");
+	plural = names.count > 1 || str_has_suffix(names.items[0], "s") ||
+		 !strncmp(names.items[0], "the layers ", strlen("the layers "));
+	str_add(&text, plural ? " differ" : " differs");
 	return text.text;
 }
 

@@ -133,8 +133,12 @@ static int run_and_pack(struct build *build, const struct plan_step *step, struc
 	_cleanup_free_ char *tail = NULL;
 	int code;
 
-	if (build->run_step(build->store, rootfs, job, tmp, &tail, &code, err) < 0)
+	if (build->run_step(build->store, rootfs, job, tmp, &tail, &code, err) < 0) {
+		/* its exit code would be that of a job of the caller's */
+		if (err->code == ERR_JOB_NOT_FOUND || err->code == ERR_JOB_NOT_EXEC)
+			err->code = ERR_RUN;
 		return -1;
+	}
 	if (code == 0)
 		return pack(build, step, below, tmp, ret, err);
 	fail(step->step, code, tail, err);

@@ -39,7 +39,7 @@ int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
 
 		result = builders_build(&build, rootfs, err);
 		if (result == 0)
-			result = session_keep_lock(&session, cli, chosen.forms, err);
+			result = session_keep_lock(&session, cli, chosen.forms, false, err);
 		if (result < 0)
 			rootfs_done(rootfs);
 	}

@@ -151,10 +151,10 @@ int session_open(struct session *session, const struct cli *cli, struct err *err
 struct build session_build(struct session *session, const struct cli *cli, unsigned int forms);
 /*
  * The lock after a build for `forms`: what nobody asks for any more is dropped; it is written when
- * something changed. A folder that cannot be written is a warning. With --locked nothing may have
- * changed.
+ * something changed. A folder that cannot be written is a warning to who wanted an image, and an error
+ * with `wanted`. With --locked nothing may have changed.
  */
-int session_keep_lock(struct session *session, const struct cli *cli, unsigned int forms,
+int session_keep_lock(struct session *session, const struct cli *cli, unsigned int forms, bool wanted,
 		      struct err *err);
 void session_done(struct session *session);
 

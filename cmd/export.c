@@ -23,7 +23,10 @@ static int find_format(const char *name, enum export_format *ret, struct err *er
 	return err_mend(err, "there is oci, docker-archive, tar, erofs");
 }
 
-/* What others call it: a reference as it is, a plain name on localhost; NULL when it cannot be one. */
+/*
+ * What others call it: NULL when it cannot be told. What was pulled is called by its whole reference,
+ * which has a tag or digest; what a spec made, as NAME or NAME/IMAGE, is on localhost.
+ */
 static char *reference_of(const char *name)
 {
 	_cleanup_free_ char *local = xasprintf("localhost/%s:latest", name);
@@ -31,7 +34,7 @@ static char *reference_of(const char *name)
 	char *text = NULL;
 	struct ref ref;
 
-	if (ref_parse(&ref, strpbrk(name, "/:") ? name : local, &ignored) == 0) {
+	if (ref_parse(&ref, strchr(name, ':') ? name : local, &ignored) == 0) {
 		text = ref.tag ? ref_text(&ref) : NULL;
 		if (text)
 			text[strcspn(text, "@")] = '\0';

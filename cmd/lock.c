@@ -108,7 +108,8 @@ int cmd_lock(const struct cli *cli, int *ret_code, struct err *err)
 		session.lock.change = xstrdup("formats of another duet");
 	if (result == 0)
 		result = session_keep_lock(&session, cli,
-					   wants_kernel(&session.spec) ? ROOTFS_DISKS : 0, err);
+					   wants_kernel(&session.spec) ? ROOTFS_DISKS : 0, true,
+					   err);
 	*ret_code = 0;
 	session_done(&session);
 	return result;

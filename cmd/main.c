@@ -356,6 +356,8 @@ int main(int argc, char **argv)
 		result = err_sys(&err, errno, "write standard output");
 	if (result >= 0)
 		return code;
+	if (!err.mend && (err.code == -ENOSPC || err.code == -EDQUOT))
+		err_mend(&err, "make room on that disk; of a store by `duet gc`, or name another with --store DIR");
 	log_err(&err);
 	code = exit_code(command, &err);
 	err_done(&err);

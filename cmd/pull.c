@@ -4,13 +4,18 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd/cmd.h"
 #include "core/ref.h"
 
-/* A place in that spec tells nobody anything. */
+#define SPEC_FILE "duet pull"
+
+/* A place in a spec that is no file tells nobody anything. */
 static void forget_place(struct err *err)
 {
+	if (!err->place || strncmp(err->place, SPEC_FILE ":", strlen(SPEC_FILE ":")))
+		return;
 	free(err->place);
 	err->place = NULL;
 }
@@ -22,7 +27,7 @@ static int pull(const struct cli *cli, const struct ref *ref, struct digest *ret
 	_cleanup_free_ struct rootfs *rootfs = xcalloc(1, sizeof(*rootfs));
 	struct session session = { 0 };
 	struct chosen chosen = { 0 };
-	int result = image_spec("duet pull", name, cli->platform, &session.spec, err);
+	int result = image_spec(SPEC_FILE, name, cli->platform, &session.spec, err);
 
 	session.has_spec = result == 0;
 	if (result == 0)
@@ -58,12 +63,8 @@ int cmd_pull(const struct cli *cli, int *ret_code, struct err *err)
 	}
 	if (ref_parse(&ref, cli->rest[0], err) < 0)
 		return -1;
-	if (pull(cli, &ref, &id, err) < 0) {
-		/* there is no file to look at */
-		free(err->place);
-		err->place = NULL;
+	if (pull(cli, &ref, &id, err) < 0)
 		return -1;
-	}
 	digest_text(&id, text);
 	printf("%s\n", text);
 	*ret_code = 0;

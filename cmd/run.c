@@ -116,7 +116,7 @@ static int build(struct session *session, const struct cli *cli, const struct ch
 
 	if (builders_build(&build, rootfs, err) < 0)
 		return -1;
-	if (session_keep_lock(session, cli, chosen->forms, err) == 0)
+	if (session_keep_lock(session, cli, chosen->forms, false, err) == 0)
 		return 0;
 	rootfs_done(rootfs);
 	return -1;

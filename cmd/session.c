@@ -95,7 +95,7 @@ int session_lock(struct session *session, const struct cli *cli, struct err *err
 	return session->lock.exists ? check_maker(session, cli->locked, err) : 0;
 }
 
-int session_keep_lock(struct session *session, const struct cli *cli, unsigned int forms,
+int session_keep_lock(struct session *session, const struct cli *cli, unsigned int forms, bool wanted,
 		      struct err *err)
 {
 	_cleanup_(lock_maker_done) struct lock_maker maker = { 0 };
@@ -113,6 +113,8 @@ int session_keep_lock(struct session *session, const struct cli *cli, unsigned i
 	if (find_maker(&maker, err) < 0)
 		return -1;
 	if (lock_write(lock, &maker, err) < 0) {
+		if (wanted)
+			return -1;
 		log_warn("the lock is not kept: %s", err->msg);
 		err_done(err);
 	}

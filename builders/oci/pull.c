@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "builders/stack.h"
+#include "core/lock.h"
 #include "core/log.h"
 #include "core/rootfs.h"
 
@@ -163,6 +164,11 @@ static int begin_layer(struct pull *pull, struct flight *flight, const struct pu
 	} else {
 		mem_closep(&flight->blob);
 		flight->blob = -1;
+		if (pull->source->offline && pull->source->from->kind == SOURCE_OCI) {
+			_cleanup_free_ char *from = oci_source_name(pull->source->from);
+
+			return lock_refuse_offline("the layer", &of->blob, from, pull->err);
+		}
 		if (oci_source_open(pull->source, pull->err) < 0 ||
 		    store_partial_open(pull->store, &of->blob, &flight->blob, pull->err) < 0)
 			return -1;

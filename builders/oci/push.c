@@ -60,7 +60,8 @@ static int find_repositories(struct push *push, const struct ref *known, size_t 
 		struct err ignored = { 0 };
 		struct ref ref;
 
-		if (strchr(images[i].name, '/') && ref_parse(&ref, images[i].name, &ignored) == 0) {
+		/* NAME/IMAGE is what a spec made */
+		if (strchr(images[i].name, ':') && ref_parse(&ref, images[i].name, &ignored) == 0) {
 			add_repository(push, &ref);
 			ref_done(&ref);
 		}

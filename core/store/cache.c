@@ -30,7 +30,10 @@ static int lock_cache(int folder, const char *path, struct err *err)
 	return TAKE_FD(lock);
 }
 
-/* What is inside may give it to another of its users later, or take rights away: it stays so. */
+/*
+ * Steps of all users may write to it. What is inside may give it to one of them later, or take rights
+ * away: it stays so.
+ */
 static int open_data(struct store *store, int folder, const char *path, struct err *err)
 {
 	uint32_t uid, gid;
@@ -38,8 +41,8 @@ static int open_data(struct store *store, int folder, const char *path, struct e
 
 	if (!idmap_uid_outside(&store->map, 0, &uid) || !idmap_gid_outside(&store->map, 0, &gid))
 		return err_set(err, ERR_STORE, "the id map has no root");
-	if (mkdirat(folder, "data", 0755) == 0) {
-		if (fchmodat(folder, "data", 0755, 0) < 0 ||
+	if (mkdirat(folder, "data", 0777) == 0) {
+		if (fchmodat(folder, "data", 0777, 0) < 0 ||
 		    (geteuid() == 0 && fchownat(folder, "data", uid, gid, AT_SYMLINK_NOFOLLOW) < 0))
 			return store_fail(err, errno, "give away the cache of %s", path);
 	} else if (errno != EEXIST) {

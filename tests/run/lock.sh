@@ -81,6 +81,13 @@ has 'locked without a lock: the mend' "$err" 'run `duet build` or `duet lock`'
 is 'locked without a lock: nothing is written' "$(ls -A "$P")" duet.yaml
 works plan plan
 is 'a plan writes no lock' "$(ls -A "$P")" duet.yaml
+if unshare -m sh -c "mount --bind '$P' '$P' && mount -o remount,ro,bind '$P'" 2>/dev/null; then
+	got=$(unshare -m sh -c 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" &&
+		exec "$0" lock --store "$2" -C "$1"' "$DUET" "$P" "$W/store-ro" 2>&1)
+	is 'duet lock where nothing can be written: exit code' $? 1
+	has 'duet lock where nothing can be written' "$got" 'error['
+	has 'duet lock where nothing can be written: why' "$got" 'Read-only file system'
+fi
 works 'the first build' build
 id=$out
 is 'the first build: what is locked' "$(sed -n '/archives/,$p' "$P/duet.lock")" "  \"archives\": {
@@ -309,7 +316,7 @@ images() {
 	works 'image: a store' build --locked
 	rm -f "$S"/v1/images/*
 	works 'image: that has no layers any more' gc
-	fails 'image: frozen, the layers gone' 'is not all in the store, and --frozen asks no network' \
+	fails 'image: frozen, the layers gone' " is not in the store; it would come from $host/team/web:1" \
 		build --frozen
 	works 'image: and with the network' build --locked
 	S=$W/store-images

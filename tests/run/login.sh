@@ -55,6 +55,11 @@ before=$(grep -c 'GET /v2/' "$REGISTRY_LOG")
 try "$secret"
 is 'plain http is not spoken unasked' "$code $(known "$HOST")" '1 none'
 is 'and nothing of it arrived' "$(grep -c 'GET /v2/' "$REGISTRY_LOG")" "$before"
+mkdir -p "$XDG_CONFIG_HOME/duet"
+echo "registries: {\"$HOST\": {plain: true}}" >"$XDG_CONFIG_HOME/duet/config.yaml"
+has 'a key of the configuration that there is not: its place, for an image without a spec too' \
+	"$("$DUET" pull --store "$W/store" "$HOST/image:v1" 2>&1)" \
+	"$XDG_CONFIG_HOME/duet/config.yaml:1:$((19 + ${#HOST})): error[spec.unknown-key]: "
 registry_allow
 try wrong
 is 'a wrong password' "$code $(known "$HOST")" '1 none'

@@ -249,6 +249,15 @@ has 'a rotten blob: export' "$("$DUET" export -q --format tar rotten "$W/local/r
 [ -e local/rotten.tar ] && not_ok 'a rotten blob: it was exported' || ok
 "$DUET" build -q -C project >/dev/null 2>&1
 
+# ---- what it is called --------------------------------------------------------------------------
+mkdir two
+cp -r project/root two/
+printf '%s\n' 'duet: 1' 'name: two' 'images: {part: {from: {directory: root}}}' \
+	'image: {from: scratch, steps: [{copy: /etc/name, from: part, to: /name}]}' >two/duet.yaml
+"$DUET" build -q -C two ${on:+--on vm} >build.log 2>&1 || not_ok "two: $(cat build.log)"
+"$DUET" export -q two/part part.tar || not_ok 'export an image beside'
+has 'an image of a spec is on localhost' "$(tar -xOf part.tar manifest.json)" '"localhost/two/part:latest"'
+
 # ---- what is no file ----------------------------------------------------------------------------
 mkfifo pipe
 for format in oci:web.tar docker-archive:plain.tar tar:root.tar; do
@@ -295,6 +304,17 @@ done
 
 # ---- what fails ---------------------------------------------------------------------------------
 has 'no such image' "$("$DUET" export nothing x.tar 2>&1)" 'there is no image `nothing`'
+mkdir full
+head -c 3000000 /dev/urandom >project/root/big
+for size in 1500k 5m; do # too small for the layer's blob, and for its tree or disk beside it
+	got=$(unshare -m sh -c 'mount -t tmpfs -o size=$1 tmpfs full && exec "$0" build -q -C project --store "$PWD/full/s"' \
+		"$DUET" $size 2>&1) && continue
+	case $got in
+	*'mount: '* | *unshare*) break ;;
+	esac
+	has "a full disk, $size" "$got" 'No space left on device'
+	has "a full disk, $size: the mend" "$got" 'duet gc'
+done
 has 'no such format' "$("$DUET" export --format zip web x.tar 2>&1)" 'docker-archive'
 has 'no such folder' "$("$DUET" export web nowhere/x.tar 2>&1)" 'nowhere/x.tar'
 chmod -R u+w store/v1/blobs

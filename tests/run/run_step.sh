@@ -131,7 +131,9 @@ line 22'
 	has "$who: not found" "$(cat "$W/err")" 'ended with code 127'
 	spec "    - run: [no-such-program-here]"
 	build >/dev/null
-	has "$who: a list that is not found" "$(cat "$W/err")" 'exec no-such-program-here: No such file'
+	is "$who: a list that is not found: duet's code, not a job's" $? 1
+	has "$who: a list that is not found" "$(cat "$W/err")" \
+		'error[run.failed]: build stepped: run no-such-program-here: exec no-such-program-here: No such file'
 	spec '    - run: touch /var/.wh.old'
 	build >/dev/null
 	is "$who: a name of a whiteout: exit code" $? 1
@@ -160,6 +162,15 @@ caches() {
 	build --no-cache >/dev/null
 	as "$who" "$DUET" gc --all --store "$store" >/dev/null
 	is "$who: gc --all" "$(find "$store/v1/caches" -name ok)" ''
+	# whoever a step runs as may write there
+	if [ "$who" != one ]; then
+		spec '    - run: touch /c/by-root' '      cache: [/c]' \
+			'    - run: touch /c/by-another; ls /c | wc -l' '      cache: [/c]' '      user: "7:8"'
+		build >/dev/null
+		is "$who: a cache, and another user: exit code" $? 0
+		has "$who: a cache, and another user" "$(cat "$W/err")" '2
+run touch'
+	fi
 	# one build at a time has it
 	spec '    - run: test ! -e /c/held && touch /c/held && sleep 0.4 && rm /c/held' '      cache: [/c]'
 	build --no-cache >/dev/null &
@@ -300,7 +311,8 @@ explains() {
 	pack "$SMALL" "$W/newer.tar.zst"
 	sed -i "s,$W/root.tar.zst,$W/newer.tar.zst," "$P/duet.yaml"
 	build --explain-cache >/dev/null
-	has "$who: explained: the layers below" "$(cat "$W/err")" 'made, because the layers below differ'
+	has "$who: explained: the layers below" "$(cat "$W/err")" 'made, because the layers below differ
+'
 	rm -f "$SMALL/opt/newer"
 }
 
