@@ -56,14 +56,7 @@ make_layout() {
 		>"$layout/index.json"
 	echo '{"imageLayoutVersion": "1.0.0"}' >"$layout/oci-layout"
 	tar -cf "$W/layout.tar" -C "$layout" .
-	cat >"$W/containers.conf" <<-CONF
-		[containers]
-		default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-		[engine]
-		cgroup_manager = "cgroupfs"
-		runtime = "crun"
-	CONF
-	export CONTAINERS_CONF="$W/containers.conf"
+	podman_conf
 }
 
 # spec TAR: a project with that layer

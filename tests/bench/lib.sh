@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # Sourced by the benches after tests/run/lib.sh: tables, targets, needs.
 #
+#	podman_conf		podman runs with crun, and here: without systemd, with the limits that there are
 #	show FILE		timeit's lines as a table
 #	column FILE NAME N	one cell of them
 #	fresh_disk		an empty journaled ext4 in a loop file, at $disk; $disk_bytes and $disk_inodes
@@ -18,6 +19,17 @@ TIMEIT=$BUILD/tests/bench/timeit
 disk=$W/disk
 image_file=$BUILD/bench-disk-$$.img
 missed=0
+
+podman_conf() {
+	cat >"$W/containers.conf" <<-CONF
+		[containers]
+		default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+		[engine]
+		cgroup_manager = "cgroupfs"
+		runtime = "crun"
+	CONF
+	export CONTAINERS_CONF="$W/containers.conf"
+}
 
 show() {
 	awk -F '\t' 'BEGIN { printf "%-16s %10s %10s %10s %7s %9s\n", "", "least ms", "median ms",

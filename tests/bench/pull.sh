@@ -45,14 +45,7 @@ make_image() {
 	echo 'Directory Transport Version: 1.1' >"$W/image/version"
 	skopeo copy -q --preserve-digests --dest-tls-verify=false "dir:$W/image" \
 		"docker://$REGISTRY/bench:v1" || exit 99
-	cat >"$W/containers.conf" <<-CONF
-		[containers]
-		default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-		[engine]
-		cgroup_manager = "cgroupfs"
-		runtime = "crun"
-	CONF
-	export CONTAINERS_CONF="$W/containers.conf"
+	podman_conf
 }
 
 # A fresh disk, and in memory only what every contender reads.

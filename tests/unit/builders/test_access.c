@@ -11,6 +11,7 @@
 #include "core/base64.h"
 #include "core/fs.h"
 #include "core/json.h"
+#include "tests/unit/unit.h"
 
 static char top[64];
 static struct err err;
@@ -259,23 +260,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("access");
-	TCase *tests = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_order, 1 }, { test_key, (int)ARRAY_SIZE(keys) },
+		{ test_most_specific, 1 }, { test_broken, (int)ARRAY_SIZE(broken) },
+		{ test_not_broken, 1 }, { test_access, 1 }, { test_base64, 1 },
+		{ test_json_with, 1 },
+	};
+	const struct unit unit = { "access", .setup = begin, .teardown = end };
 
-	tcase_add_checked_fixture(tests, begin, end);
-	tcase_add_test(tests, test_order);
-	tcase_add_loop_test(tests, test_key, 0, (int)ARRAY_SIZE(keys));
-	tcase_add_test(tests, test_most_specific);
-	tcase_add_loop_test(tests, test_broken, 0, (int)ARRAY_SIZE(broken));
-	tcase_add_test(tests, test_not_broken);
-	tcase_add_test(tests, test_access);
-	tcase_add_test(tests, test_base64);
-	tcase_add_test(tests, test_json_with);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -6,6 +6,7 @@
 
 #include "builders/oci/challenge.h"
 #include "core/mem.h"
+#include "tests/unit/unit.h"
 
 static const struct {
 	const char *header;
@@ -87,17 +88,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("challenge");
-	TCase *tests = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_good, ARRAY_SIZE(good) }, { test_bad, ARRAY_SIZE(bad) },
+		{ test_cut, ARRAY_SIZE(good) },
+	};
+	const struct unit unit = { "challenge" };
 
-	tcase_add_loop_test(tests, test_good, 0, ARRAY_SIZE(good));
-	tcase_add_loop_test(tests, test_bad, 0, ARRAY_SIZE(bad));
-	tcase_add_loop_test(tests, test_cut, 0, ARRAY_SIZE(good));
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

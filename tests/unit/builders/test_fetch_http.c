@@ -7,6 +7,7 @@
 #include "builders/worker/fetch/http.h"
 #include "builders/worker/fetch/status.h"
 #include "core/mem.h"
+#include "tests/unit/unit.h"
 
 #define NOW 784111777ll	/* Sun, 06 Nov 1994 08:49:37 GMT: RFC 9110's own example */
 
@@ -328,24 +329,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("fetch_http");
-	TCase *tcase = tcase_create("fetch_http");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_head, 1 }, { test_bad_status, ARRAY_SIZE(status_lines) },
+		{ test_broken, 1 }, { test_challenges, 1 }, { test_content_range, 1 },
+		{ test_date, 1 }, { test_retry_after, 1 }, { test_validator, 1 },
+		{ test_encoding, 1 }, { test_status, 1 },
+	};
+	const struct unit unit = { "fetch_http" };
 
-	tcase_add_test(tcase, test_head);
-	tcase_add_loop_test(tcase, test_bad_status, 0, ARRAY_SIZE(status_lines));
-	tcase_add_test(tcase, test_broken);
-	tcase_add_test(tcase, test_challenges);
-	tcase_add_test(tcase, test_content_range);
-	tcase_add_test(tcase, test_date);
-	tcase_add_test(tcase, test_retry_after);
-	tcase_add_test(tcase, test_validator);
-	tcase_add_test(tcase, test_encoding);
-	tcase_add_test(tcase, test_status);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

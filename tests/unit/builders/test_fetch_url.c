@@ -7,6 +7,7 @@
 
 #include "builders/worker/fetch/url.h"
 #include "core/mem.h"
+#include "tests/unit/unit.h"
 
 static const char *const good[] = {
 	"https://example.org", "https://example.org/", "HTTPS://Example.org/a?b=c#d",
@@ -310,23 +311,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("fetch_url");
-	TCase *tcase = tcase_create("fetch_url");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_good, ARRAY_SIZE(good) }, { test_bad, ARRAY_SIZE(bad) },
+		{ test_resolve, ARRAY_SIZE(resolved) }, { test_length, 1 },
+		{ test_plain_http, 1 }, { test_shown, 1 }, { test_local, 1 },
+		{ test_address, 1 }, { test_origin, 1 },
+	};
+	const struct unit unit = { "fetch_url" };
 
-	tcase_add_loop_test(tcase, test_good, 0, ARRAY_SIZE(good));
-	tcase_add_loop_test(tcase, test_bad, 0, ARRAY_SIZE(bad));
-	tcase_add_loop_test(tcase, test_resolve, 0, ARRAY_SIZE(resolved));
-	tcase_add_test(tcase, test_length);
-	tcase_add_test(tcase, test_plain_http);
-	tcase_add_test(tcase, test_shown);
-	tcase_add_test(tcase, test_local);
-	tcase_add_test(tcase, test_address);
-	tcase_add_test(tcase, test_origin);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

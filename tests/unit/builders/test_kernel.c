@@ -11,6 +11,7 @@
 #include "builders/kernel/take.h"
 #include "builders/debian/version.h"
 #include "core/mem.h"
+#include "tests/unit/unit.h"
 
 /* ---- versions -------------------------------------------------------------------------------- */
 
@@ -435,29 +436,17 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("kernel");
-	TCase *tcase = tcase_create("kernel");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_order, ARRAY_SIZE(orders) }, { test_valid_version, 1 },
+		{ test_release_name, 1 }, { test_stanzas, 1 }, { test_odd_stanzas, 1 },
+		{ test_words, 1 }, { test_list, ARRAY_SIZE(lists) },
+		{ test_sources, ARRAY_SIZE(sources) }, { test_frame, ARRAY_SIZE(frames) },
+		{ test_frame_zero, 1 }, { test_release, ARRAY_SIZE(releases) },
+		{ test_date, 1 }, { test_packages, 1 },
+		{ test_depends, ARRAY_SIZE(dependencies) },
+		{ test_judge, ARRAY_SIZE(verdicts) },
+	};
+	const struct unit unit = { "kernel" };
 
-	tcase_add_loop_test(tcase, test_order, 0, ARRAY_SIZE(orders));
-	tcase_add_test(tcase, test_valid_version);
-	tcase_add_test(tcase, test_release_name);
-	tcase_add_test(tcase, test_stanzas);
-	tcase_add_test(tcase, test_odd_stanzas);
-	tcase_add_test(tcase, test_words);
-	tcase_add_loop_test(tcase, test_list, 0, ARRAY_SIZE(lists));
-	tcase_add_loop_test(tcase, test_sources, 0, ARRAY_SIZE(sources));
-	tcase_add_loop_test(tcase, test_frame, 0, ARRAY_SIZE(frames));
-	tcase_add_test(tcase, test_frame_zero);
-	tcase_add_loop_test(tcase, test_release, 0, ARRAY_SIZE(releases));
-	tcase_add_test(tcase, test_date);
-	tcase_add_test(tcase, test_packages);
-	tcase_add_loop_test(tcase, test_depends, 0, ARRAY_SIZE(dependencies));
-	tcase_add_loop_test(tcase, test_judge, 0, ARRAY_SIZE(verdicts));
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -7,6 +7,7 @@
 #include "builders/oci/document.h"
 #include "core/mem.h"
 #include "core/str.h"
+#include "tests/unit/unit.h"
 
 #define HEX16(c) c c c c c c c c c c c c c c c c
 #define HEX(c) HEX16(c) HEX16(c) HEX16(c) HEX16(c)
@@ -443,22 +444,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("oci_document");
-	TCase *tcase = tcase_create("oci_document");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_refused, ARRAY_SIZE(refused) }, { test_accepted, ARRAY_SIZE(accepted) },
+		{ test_choice, ARRAY_SIZE(choices) }, { test_entries, 1 },
+		{ test_depth, ARRAY_SIZE(depths) }, { test_texts_are_not_deep, 1 },
+		{ test_dear, 6 }, { test_layout, ARRAY_SIZE(layouts) },
+	};
+	const struct unit unit = { "oci_document" };
 
-	tcase_add_loop_test(tcase, test_refused, 0, ARRAY_SIZE(refused));
-	tcase_add_loop_test(tcase, test_accepted, 0, ARRAY_SIZE(accepted));
-	tcase_add_loop_test(tcase, test_choice, 0, ARRAY_SIZE(choices));
-	tcase_add_test(tcase, test_entries);
-	tcase_add_loop_test(tcase, test_depth, 0, ARRAY_SIZE(depths));
-	tcase_add_test(tcase, test_texts_are_not_deep);
-	tcase_add_loop_test(tcase, test_dear, 0, 6);
-	tcase_add_loop_test(tcase, test_layout, 0, ARRAY_SIZE(layouts));
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -5,6 +5,7 @@
 
 #include "builders/oci/document.h"
 #include "core/mem.h"
+#include "tests/unit/unit.h"
 
 #define HEX16(c) c c c c c c c c c c c c c c c c
 #define HEX(c) HEX16(c) HEX16(c) HEX16(c) HEX16(c)
@@ -396,22 +397,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("oci_image");
-	TCase *tcase = tcase_create("oci_image");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_refused, ARRAY_SIZE(refused) }, { test_layer_count, 1 },
+		{ test_full, 1 }, { test_nothing_else, 1 },
+		{ test_created, ARRAY_SIZE(dates) }, { test_verified, 1 },
+		{ test_broken_record, 1 }, { test_platforms, 1 },
+	};
+	const struct unit unit = { "oci_image" };
 
-	tcase_add_loop_test(tcase, test_refused, 0, ARRAY_SIZE(refused));
-	tcase_add_test(tcase, test_layer_count);
-	tcase_add_test(tcase, test_full);
-	tcase_add_test(tcase, test_nothing_else);
-	tcase_add_loop_test(tcase, test_created, 0, ARRAY_SIZE(dates));
-	tcase_add_test(tcase, test_verified);
-	tcase_add_test(tcase, test_broken_record);
-	tcase_add_test(tcase, test_platforms);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

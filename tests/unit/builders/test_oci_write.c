@@ -5,6 +5,7 @@
 #include "builders/oci/write.h"
 #include "core/image.h"
 #include "core/mem.h"
+#include "tests/unit/unit.h"
 
 #define HEX16(c) c c c c c c c c c c c c c c c c
 #define HEX(c) HEX16(c) HEX16(c) HEX16(c) HEX16(c)
@@ -161,20 +162,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("oci_write");
-	TCase *tcase = tcase_create("oci_write");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_manifest, 1 }, { test_annotations, 1 }, { test_index, 1 },
+		{ test_docker_manifest, 1 }, { test_config, 1 }, { test_round, 1 },
+	};
+	const struct unit unit = { "oci_write" };
 
-	tcase_add_test(tcase, test_manifest);
-	tcase_add_test(tcase, test_annotations);
-	tcase_add_test(tcase, test_index);
-	tcase_add_test(tcase, test_docker_manifest);
-	tcase_add_test(tcase, test_config);
-	tcase_add_test(tcase, test_round);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

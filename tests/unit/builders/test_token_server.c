@@ -4,6 +4,7 @@
 
 #include "builders/worker/registry/auth.h"
 #include "core/mem.h"
+#include "tests/unit/unit.h"
 
 static const struct {
 	const char *realm, *base;
@@ -75,16 +76,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("token servers");
-	TCase *tests = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_servers, ARRAY_SIZE(servers) }, { test_basic, 1 },
+	};
+	const struct unit unit = { "token servers" };
 
-	tcase_add_loop_test(tests, test_servers, 0, ARRAY_SIZE(servers));
-	tcase_add_test(tests, test_basic);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

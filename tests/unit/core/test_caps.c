@@ -16,6 +16,8 @@
 
 #include "core/jail/caps.h"
 #include "core/proc.h"
+#include "core/mem.h"
+#include "tests/unit/unit.h"
 
 #define BIT(number) (UINT64_C(1) << (number))
 #define NO_NAMESPACE 77
@@ -205,18 +207,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("caps");
-	TCase *tests = tcase_create("caps");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_names, 1 }, { test_parse, 1 }, { test_text, 1 }, { test_limit, 5 },
+	};
+	const struct unit unit = { "caps" };
 
-	suite_add_tcase(suite, tests);
-	tcase_add_test(tests, test_names);
-	tcase_add_test(tests, test_parse);
-	tcase_add_test(tests, test_text);
-	tcase_add_loop_test(tests, test_limit, 0, 5);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -4,6 +4,7 @@
 
 #include "core/config.h"
 #include "core/ref.h"
+#include "tests/unit/unit.h"
 
 static struct err err;
 
@@ -121,18 +122,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("config");
-	TCase *tests = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_registries, 1 }, { test_refused, (int)ARRAY_SIZE(refused) },
+		{ test_too_many_mirrors, 1 }, { test_host, 1 },
+	};
+	const struct unit unit = { "config" };
 
-	tcase_add_test(tests, test_registries);
-	tcase_add_loop_test(tests, test_refused, 0, (int)ARRAY_SIZE(refused));
-	tcase_add_test(tests, test_too_many_mirrors);
-	tcase_add_test(tests, test_host);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -6,6 +6,7 @@
 #include "core/glob.h"
 #include "core/mem.h"
 #include "core/str.h"
+#include "tests/unit/unit.h"
 
 static const struct {
 	const char *pattern, *name;
@@ -139,20 +140,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("glob");
-	TCase *tests = tcase_create("glob");
-	SRunner *runner;
-	int failed;
+	const struct unit_case list[] = {
+		{ name, ARRAY_SIZE(names) }, { path, ARRAY_SIZE(paths) }, { time, 1 },
+		{ rules, ARRAY_SIZE(lines) }, { refused, 1 },
+	};
+	const struct unit unit = { "glob" };
 
-	tcase_add_loop_test(tests, name, 0, ARRAY_SIZE(names));
-	tcase_add_loop_test(tests, path, 0, ARRAY_SIZE(paths));
-	tcase_add_test(tests, time);
-	tcase_add_loop_test(tests, rules, 0, ARRAY_SIZE(lines));
-	tcase_add_test(tests, refused);
-	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

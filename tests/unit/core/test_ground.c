@@ -10,6 +10,7 @@
 #include "core/parse.h"
 #include "core/path.h"
 #include "core/str.h"
+#include "tests/unit/unit.h"
 
 START_TEST(test_err)
 {
@@ -286,27 +287,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("ground");
-	TCase *tcase = tcase_create("all");
-	SRunner *runner;
-	int failed;
+	const struct unit_case list[] = {
+		{ test_err, 1 }, { test_strv, 1 }, { test_escape, 1 }, { test_visible, 1 },
+		{ test_nearest, 1 }, { test_numbers, 1 }, { test_sizes, 1 }, { test_names, 1 },
+		{ test_paths, 1 }, { test_digests, 1 }, { test_sha256_pieces, 1 },
+		{ test_chain, 1 },
+	};
+	const struct unit unit = { "ground" };
 
-	tcase_add_test(tcase, test_err);
-	tcase_add_test(tcase, test_strv);
-	tcase_add_test(tcase, test_escape);
-	tcase_add_test(tcase, test_visible);
-	tcase_add_test(tcase, test_nearest);
-	tcase_add_test(tcase, test_numbers);
-	tcase_add_test(tcase, test_sizes);
-	tcase_add_test(tcase, test_names);
-	tcase_add_test(tcase, test_paths);
-	tcase_add_test(tcase, test_digests);
-	tcase_add_test(tcase, test_sha256_pieces);
-	tcase_add_test(tcase, test_chain);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -1,5 +1,4 @@
-/* Id maps: the texts, and maps of real namespaces as root, as nested root and as
- * ordinary users. */
+/* Id maps of real namespaces, as root, as nested root and as ordinary users. Texts: test_idmap_texts.c. */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,119 +20,6 @@ static void skipped(const char *what, const char *why)
 {
 	fprintf(stderr, "skipped %s: %s\n", what, why);
 }
-
-/* --- texts -------------------------------------------------------------------------- */
-
-START_TEST(test_subids)
-{
-	static const char text[] = "# comment\n"
-				   "ann:100000:65536\n"
-				   "bob:165536:65536\n"
-				   "ann:300000:1000\n"
-				   "1000:400000:10";	/* no end of line */
-	struct idmap_extent got[4] = { 0 };
-
-	ck_assert_uint_eq(idmap_parse_subids(text, "ann", 1000, got, 4), 3);
-	ck_assert_uint_eq(got[0].inside, 1);
-	ck_assert_uint_eq(got[0].outside, 100000);
-	ck_assert_uint_eq(got[0].count, 65536);
-	ck_assert_uint_eq(got[1].inside, 65537);
-	ck_assert_uint_eq(got[1].outside, 300000);
-	ck_assert_uint_eq(got[2].inside, 66537);
-	ck_assert_uint_eq(got[2].outside, 400000);
-	ck_assert_uint_eq(idmap_parse_subids(text, "ann", 1000, got, 2), 2);
-	ck_assert_uint_eq(idmap_parse_subids(text, NULL, 1000, got, 4), 1);
-	ck_assert_uint_eq(idmap_parse_subids(text, "an", 1001, got, 4), 0);
-	ck_assert_uint_eq(idmap_parse_subids("", "ann", 1000, got, 4), 0);
-	/* digits are an id, never a name */
-	ck_assert_uint_eq(idmap_parse_subids(text, "1000", 1001, got, 4), 0);
-}
-END_TEST
-
-START_TEST(test_subids_malformed)
-{
-	static const char *const lines[] = {
-		"ann",
-		"ann:",
-		"ann:1",
-		"ann:100000:",
-		"ann::65536",
-		"ann:100000:0",
-		"ann:0:65536",			/* the host's root */
-		"ann:-1:65536",
-		"ann:+100000:65536",
-		"ann: 100000:65536",
-		"ann:100000:65536 ",
-		"ann:100000:65536:",
-		"ann:0x186a0:65536",
-		"ann:100000:4294967296",
-		"ann:4294967296:1",
-		"ann:4294967295:1",		/* the id that means none */
-		"ann:4294967000:1000",
-		"ann:1:4294967295",
-		"ann:99999999999999999999:1",
-		"01000:100000:65536",
-		"1000 :100000:65536",
-	};
-	struct idmap_extent got[2];
-
-	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
-		_cleanup_free_ char *text = xasprintf("%s\nann:200000:5\n", lines[i]);
-
-		ck_assert_msg(idmap_parse_subids(text, "ann", 1000, got, 2) == 1, "%s",
-			      lines[i]);
-		ck_assert_uint_eq(got[0].outside, 200000);
-	}
-	/* the highest range there can be */
-	ck_assert_uint_eq(idmap_parse_subids("ann:4294967293:1", "ann", 1000, got, 2), 1);
-	/* overlaps: the kernel would refuse the whole map */
-	ck_assert_uint_eq(
-	    idmap_parse_subids("ann:1000:10\nann:1009:1\nann:999:2\nann:1010:1\n", "ann",
-			       5, got, 2),
-	    2);
-	ck_assert_uint_eq(got[1].outside, 1010);
-	ck_assert_uint_eq(got[1].inside, 11);
-}
-END_TEST
-
-START_TEST(test_own_map)
-{
-	struct idmap_extent got[4];
-
-	ck_assert_uint_eq(idmap_parse_map("         0          0 4294967295\n", got, 4),
-			  1);
-	ck_assert_uint_eq(got[0].count, 4294967295u);
-	ck_assert_uint_eq(idmap_parse_map("0 1000 1\n1 100000 65536\n", got, 4), 2);
-	ck_assert_uint_eq(got[1].inside, 1);
-	ck_assert_uint_eq(got[1].outside, 100000);
-	ck_assert_uint_eq(idmap_parse_map("", got, 4), 0);
-	ck_assert_uint_eq(idmap_parse_map("0 0\n", got, 4), 0);
-	ck_assert_uint_eq(idmap_parse_map("0 0 1 x\n", got, 4), 0);
-	ck_assert_uint_eq(idmap_parse_map("0 0 5000000000\n", got, 4), 0);
-	ck_assert_uint_eq(idmap_parse_map("4294967295 0 2\n", got, 4), 0);
-}
-END_TEST
-
-START_TEST(test_outside)
-{
-	const struct idmap map = {
-		.uids = { { 0, 1000, 1 }, { 1, 100000, 65536 } }, .uid_extents = 2,
-		.gids = { { 0, 100, 1 } }, .gid_extents = 1,
-	};
-	char *text = idmap_text(map.uids, map.uid_extents);
-	uint32_t id = 42;
-
-	ck_assert_str_eq(text, "0 1000 1\n1 100000 65536\n");
-	free(text);
-	ck_assert(idmap_uid_outside(&map, 0, &id) && id == 1000);
-	ck_assert(idmap_uid_outside(&map, 1, &id) && id == 100000);
-	ck_assert(idmap_uid_outside(&map, 65536, &id) && id == 165535);
-	ck_assert(!idmap_uid_outside(&map, 65537, &id) && id == 165535);
-	ck_assert(idmap_gid_outside(&map, 0, &id) && id == 100);
-	ck_assert(!idmap_gid_outside(&map, 1, &id));
-	ck_assert(!idmap_uid_outside(&map, UINT32_MAX, &id));
-}
-END_TEST
 
 /* --- namespaces --------------------------------------------------------------------- */
 
@@ -490,15 +376,10 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("idmap");
-	TCase *texts = tcase_create("texts"), *spaces = tcase_create("namespaces");
+	TCase *spaces = tcase_create("namespaces");
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
-	suite_add_tcase(suite, texts);
-	tcase_add_test(texts, test_subids);
-	tcase_add_test(texts, test_subids_malformed);
-	tcase_add_test(texts, test_own_map);
-	tcase_add_test(texts, test_outside);
 	suite_add_tcase(suite, spaces);
 	/* not in the tests' own processes, so that the users go even when a test dies */
 	tcase_add_unchecked_fixture(spaces, make_users, remove_users);

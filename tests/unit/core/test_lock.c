@@ -8,6 +8,7 @@
 #include "core/fs.h"
 #include "core/lock.h"
 #include "core/str.h"
+#include "tests/unit/unit.h"
 
 #define HEX_A "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 #define HEX_B "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
@@ -254,22 +255,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("lock");
-	TCase *tests = tcase_create("lock");
-	SRunner *runner;
-	int failed;
+	const struct unit_case list[] = {
+		{ test_same_bytes, 1 }, { test_get_and_set, 1 }, { test_drop, 1 },
+		{ test_refused, 1 }, { test_file, 1 }, { test_path, 1 },
+	};
+	const struct unit unit = { "lock", .setup = setup };
 
-	tcase_add_checked_fixture(tests, setup, NULL);
-	tcase_add_test(tests, test_same_bytes);
-	tcase_add_test(tests, test_get_and_set);
-	tcase_add_test(tests, test_drop);
-	tcase_add_test(tests, test_refused);
-	tcase_add_test(tests, test_file);
-	tcase_add_test(tests, test_path);
-	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

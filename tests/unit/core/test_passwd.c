@@ -9,6 +9,8 @@
 
 #include "core/passwd.h"
 #include "core/rootfs.h"
+#include "core/mem.h"
+#include "tests/unit/unit.h"
 
 static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
 			     "# comment\n"
@@ -284,23 +286,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("passwd");
-	TCase *tcase = tcase_create("passwd");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_good, ARRAY_SIZE(good) }, { test_bad, ARRAY_SIZE(bad) },
+		{ test_bad_files, ARRAY_SIZE(bad_files) },
+		{ test_bad_groups, ARRAY_SIZE(bad_groups) }, { test_groups_in_order, 1 },
+		{ test_absent, 1 }, { test_limits, 1 }, { test_nul, 1 }, { test_rootfs, 1 },
+	};
+	const struct unit unit = { "passwd" };
 
-	tcase_add_loop_test(tcase, test_good, 0, ARRAY_SIZE(good));
-	tcase_add_loop_test(tcase, test_bad, 0, ARRAY_SIZE(bad));
-	tcase_add_loop_test(tcase, test_bad_files, 0, ARRAY_SIZE(bad_files));
-	tcase_add_loop_test(tcase, test_bad_groups, 0, ARRAY_SIZE(bad_groups));
-	tcase_add_test(tcase, test_groups_in_order);
-	tcase_add_test(tcase, test_absent);
-	tcase_add_test(tcase, test_limits);
-	tcase_add_test(tcase, test_nul);
-	tcase_add_test(tcase, test_rootfs);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

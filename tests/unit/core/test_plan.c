@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "core/plan.h"
 #include "core/str.h"
+#include "tests/unit/unit.h"
 
 #define STEPS 4		/* the source and three steps */
 #define IMAGE STEPS	/* stands for the image's key */
@@ -352,22 +353,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("plan");
-	TCase *cases = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_inputs, 1 }, { test_fields, 1 }, { test_not_in_keys, 1 },
+		{ test_order, 1 }, { test_refused, 1 }, { test_text, 1 }, { test_run_key, 1 },
+		{ test_one_id, 1 },
+	};
+	const struct unit unit = { "plan" };
 
-	tcase_add_test(cases, test_inputs);
-	tcase_add_test(cases, test_fields);
-	tcase_add_test(cases, test_not_in_keys);
-	tcase_add_test(cases, test_order);
-	tcase_add_test(cases, test_refused);
-	tcase_add_test(cases, test_text);
-	tcase_add_test(cases, test_run_key);
-	tcase_add_test(cases, test_one_id);
-	suite_add_tcase(suite, cases);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -13,6 +13,7 @@
 #include "core/fs.h"
 #include "core/mem.h"
 #include "core/rootfs.h"
+#include "tests/unit/unit.h"
 
 #define TREES 3
 
@@ -215,23 +216,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("rootfs");
-	TCase *tcase = tcase_create("rootfs");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ plain, 1 }, { links, 1 }, { whiteouts, 1 }, { opaque_folders, 1 },
+		{ other_types_hide, 1 }, { open_file, 1 },
+	};
+	/* whiteouts are made by mknod */
+	const struct unit unit = { "rootfs", .takes_root = true, .setup = setup, .teardown = teardown };
 
-	if (geteuid() != 0)
-		return 77; /* whiteouts are made by mknod */
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, plain);
-	tcase_add_test(tcase, links);
-	tcase_add_test(tcase, whiteouts);
-	tcase_add_test(tcase, opaque_folders);
-	tcase_add_test(tcase, other_types_hide);
-	tcase_add_test(tcase, open_file);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -8,6 +8,7 @@
 #include "core/spec/schema.h"
 #include "core/spec.h"
 #include "core/str.h"
+#include "tests/unit/unit.h"
 
 static json_t *object_of(json_t *schema, const char *name)
 {
@@ -140,19 +141,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("schema");
-	TCase *cases = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_table, 1 }, { test_json, 1 }, { test_json_references, 1 },
+		{ test_manual, 1 }, { test_unknown, 1 },
+	};
+	const struct unit unit = { "schema" };
 
-	tcase_add_test(cases, test_table);
-	tcase_add_test(cases, test_json);
-	tcase_add_test(cases, test_json_references);
-	tcase_add_test(cases, test_manual);
-	tcase_add_test(cases, test_unknown);
-	suite_add_tcase(suite, cases);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

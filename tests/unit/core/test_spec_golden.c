@@ -19,6 +19,7 @@
 #include "core/spec.h"
 #include "core/str.h"
 #include "tests/unit/core/fake_plans.h"
+#include "tests/unit/unit.h"
 
 #define BAD_LEAST 60		/* refusals that must be there, lest the folder was not found */
 #define GOOD_LEAST 5
@@ -130,16 +131,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("spec golden");
-	TCase *cases = tcase_create("files");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_golden, 1 },
+	};
+	const struct unit unit = { "spec golden", .timeout_s = 60 };
 
-	tcase_set_timeout(cases, 60);
-	tcase_add_test(cases, test_golden);
-	suite_add_tcase(suite, cases);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -13,6 +13,7 @@
 #include "core/fs.h"
 #include "core/mem.h"
 #include "store_fixture.h"
+#include "tests/unit/unit.h"
 
 static struct fixture fx;
 
@@ -358,38 +359,15 @@ START_TEST(a_store_half_made)
 }
 END_TEST
 
-static Suite *suite(void)
-{
-	Suite *s = suite_create("store");
-	TCase *c = tcase_create("store");
-
-	tcase_add_checked_fixture(c, begin, end);
-	tcase_set_timeout(c, 60);
-	tcase_add_test(c, layout);
-	tcase_add_test(c, odd_umask);
-	tcase_add_test(c, blobs);
-	tcase_add_test(c, trees);
-	tcase_add_test(c, chain_trees);
-	tcase_add_test(c, steps);
-	tcase_add_test(c, images);
-	tcase_add_test(c, remembered_digests);
-	tcase_add_test(c, open_to_others);
-	tcase_add_test(c, of_another);
-	tcase_add_test(c, linked_v1);
-	tcase_add_test(c, other_uid_is_kept_out);
-	tcase_add_test(c, where_it_is);
-	tcase_add_test(c, a_store_half_made);
-	suite_add_tcase(s, c);
-	return s;
-}
-
 int main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	int failed;
+	const struct unit_case list[] = {
+		{ layout, 1 }, { odd_umask, 1 }, { blobs, 1 }, { trees, 1 },
+		{ chain_trees, 1 }, { steps, 1 }, { images, 1 }, { remembered_digests, 1 },
+		{ open_to_others, 1 }, { of_another, 1 }, { linked_v1, 1 },
+		{ other_uid_is_kept_out, 1 }, { where_it_is, 1 }, { a_store_half_made, 1 },
+	};
+	const struct unit unit = { "store", .timeout_s = 60, .setup = begin, .teardown = end };
 
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -7,6 +7,7 @@
 
 #include "core/mem.h"
 #include "store_fixture.h"
+#include "tests/unit/unit.h"
 
 static struct fixture fx;
 static struct digest seed_digest;
@@ -134,27 +135,13 @@ START_TEST(hash_failures)
 }
 END_TEST
 
-static Suite *suite(void)
-{
-	Suite *s = suite_create("store check");
-	TCase *c = tcase_create("check");
-
-	tcase_add_checked_fixture(c, begin, end);
-	tcase_set_timeout(c, 120);
-	tcase_add_loop_test(c, damage_is_found_and_heals, 0, ARRAY_SIZE(damages));
-	tcase_add_test(c, damaged_in_use);
-	tcase_add_test(c, hash_failures);
-	suite_add_tcase(s, c);
-	return s;
-}
-
 int main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	int failed;
+	const struct unit_case list[] = {
+		{ damage_is_found_and_heals, ARRAY_SIZE(damages) }, { damaged_in_use, 1 },
+		{ hash_failures, 1 },
+	};
+	const struct unit unit = { "store check", .timeout_s = 120, .setup = begin, .teardown = end };
 
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

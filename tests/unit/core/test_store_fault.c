@@ -20,6 +20,7 @@
 #include "core/fs.h"
 #include "core/mem.h"
 #include "store_fixture.h"
+#include "tests/unit/unit.h"
 
 #define PUBLISHERS 8
 
@@ -399,33 +400,15 @@ START_TEST(file_system_without_tmpfile)
 }
 END_TEST
 
-static Suite *suite(void)
-{
-	Suite *s = suite_create("store under faults");
-	TCase *c = tcase_create("faults");
-
-	tcase_add_checked_fixture(c, begin, end);
-	tcase_set_timeout(c, 120);
-	tcase_add_loop_test(c, torn_records, 0, 3);
-	tcase_add_test(c, misplaced_records);
-	tcase_add_test(c, tree_without_parts);
-	tcase_add_test(c, many_publishers);
-	tcase_add_test(c, leftovers);
-	tcase_add_test(c, removal_through_the_map);
-	tcase_add_test(c, gc_keeps_what_is_needed);
-	tcase_add_test(c, gc_and_others);
-	tcase_add_test(c, file_system_without_tmpfile);
-	suite_add_tcase(s, c);
-	return s;
-}
-
 int main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	int failed;
+	const struct unit_case list[] = {
+		{ torn_records, 3 }, { misplaced_records, 1 }, { tree_without_parts, 1 },
+		{ many_publishers, 1 }, { leftovers, 1 }, { removal_through_the_map, 1 },
+		{ gc_keeps_what_is_needed, 1 }, { gc_and_others, 1 },
+		{ file_system_without_tmpfile, 1 },
+	};
+	const struct unit unit = { "store under faults", .timeout_s = 120, .setup = begin, .teardown = end };
 
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

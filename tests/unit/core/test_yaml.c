@@ -8,6 +8,7 @@
 #include "core/mem.h"
 #include "core/str.h"
 #include "core/yaml.h"
+#include "tests/unit/unit.h"
 
 #define HOSTILE_BYTES (100 * 1000)
 #define HOSTILE_SECONDS 5	/* generous: a quadratic reader takes minutes */
@@ -176,22 +177,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("yaml");
-	TCase *cases = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const struct unit_case list[] = {
+		{ test_tree, 1 }, { test_places, 1 }, { test_limits, 1 }, { test_refused, 1 },
+		{ test_duplicate_place, 1 }, { test_hostile, 1 }, { test_many_keys, 1 },
+	};
+	const struct unit unit = { "yaml", .timeout_s = 120 };
 
-	tcase_set_timeout(cases, 120);
-	tcase_add_test(cases, test_tree);
-	tcase_add_test(cases, test_places);
-	tcase_add_test(cases, test_limits);
-	tcase_add_test(cases, test_refused);
-	tcase_add_test(cases, test_duplicate_place);
-	tcase_add_test(cases, test_hostile);
-	tcase_add_test(cases, test_many_keys);
-	suite_add_tcase(suite, cases);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -10,6 +10,7 @@
 #include "core/str.h"
 #include "runners/init/proto.h"
 #include "runners/vm/console.h"
+#include "tests/unit/unit.h"
 
 #define MEMORY "give it more with target.vm.memory"
 
@@ -220,23 +221,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("console");
-	TCase *tcase = tcase_create("all");
-	SRunner *runner;
-	int failed;
+	const struct unit_case list[] = {
+		{ test_cause, (int)ARRAY_SIZE(causes) }, { test_mark_in_a_line, 1 },
+		{ test_long_line, 1 }, { test_out_of_memory, 1 }, { test_tail, 1 },
+		{ test_read, 1 }, { test_bounds, 9 }, { test_flood, 1 },
+	};
+	const struct unit unit = { "console" };
 
-	tcase_add_loop_test(tcase, test_cause, 0, (int)ARRAY_SIZE(causes));
-	tcase_add_test(tcase, test_mark_in_a_line);
-	tcase_add_test(tcase, test_long_line);
-	tcase_add_test(tcase, test_out_of_memory);
-	tcase_add_test(tcase, test_tail);
-	tcase_add_test(tcase, test_read);
-	tcase_add_loop_test(tcase, test_bounds, 0, 9);
-	tcase_add_test(tcase, test_flood);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -14,6 +14,7 @@
 #include "core/mem.h"
 #include "runners/init/proto.h"
 #include "runners/vm/initrd.h"
+#include "tests/unit/unit.h"
 
 #define HEAD 110	/* bytes of a newc head */
 #define FIELDS 13
@@ -173,19 +174,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("initrd");
-	TCase *tcase = tcase_create("all");
-	SRunner *runner;
-	int failed;
+	const struct unit_case list[] = {
+		{ test_structure, 5 * (int)sizeof(init) }, { test_deterministic, 1 },
+		{ test_large, 1 }, { test_bsdtar, 1 },
+	};
+	const struct unit unit = { "initrd" };
 
-	tcase_add_loop_test(tcase, test_structure, 0, 5 * (int)sizeof(init));
-	tcase_add_test(tcase, test_deterministic);
-	tcase_add_test(tcase, test_large);
-	tcase_add_test(tcase, test_bsdtar);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -7,6 +7,7 @@
 #include "core/fs.h"
 #include "core/mem.h"
 #include "runners/mounts.h"
+#include "tests/unit/unit.h"
 
 static void compare(const struct job *job, bool single_uid, const char *golden)
 {
@@ -50,17 +51,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("mounts");
-	TCase *tcase = tcase_create("all");
-	SRunner *runner;
-	int failed;
+	const struct unit_case list[] = {
+		{ test_default, 1 }, { test_everything, 1 },
+	};
+	const struct unit unit = { "mounts" };
 
-	tcase_add_test(tcase, test_default);
-	tcase_add_test(tcase, test_everything);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -19,6 +19,7 @@
 
 #include "core/jail/notify.h"
 #include "core/mem.h"
+#include "tests/unit/unit.h"
 
 #define PATIENCE_S 20
 #define LONG_MS 10000
@@ -339,24 +340,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("notify");
-	TCase *tcase = tcase_create("all");
-	SRunner *runner;
-	int failed;
+	const struct unit_case list[] = {
+		{ test_memory, 1 }, { test_others, 1 }, { test_reading, 1 }, { test_after, 1 },
+		{ test_death, 1 }, { test_death_asking, 1 }, { test_timeout, 2 },
+		{ test_take, 1 },
+	};
+	const struct unit unit = { "notify", .timeout_s = PATIENCE_S + 10 };
 
-	tcase_set_timeout(tcase, PATIENCE_S + 10);
-	tcase_add_test(tcase, test_memory);
-	tcase_add_test(tcase, test_others);
-	tcase_add_test(tcase, test_reading);
-	tcase_add_test(tcase, test_after);
-	tcase_add_test(tcase, test_death);
-	tcase_add_test(tcase, test_death_asking);
-	tcase_add_loop_test(tcase, test_timeout, 0, 2);
-	tcase_add_test(tcase, test_take);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/str.h"
 #include "runners/vm/qemu.h"
+#include "tests/unit/unit.h"
 
 #define GOLDEN_MAX 65536
 
@@ -162,19 +163,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("qemu");
-	TCase *tcase = tcase_create("all");
-	SRunner *runner;
-	int failed;
+	const struct unit_case list[] = {
+		{ test_golden, (int)ARRAY_SIZE(cases) },
+		{ test_rules, (int)ARRAY_SIZE(cases) },
+		{ test_read_only, (int)ARRAY_SIZE(cases) },
+		{ test_pure, (int)ARRAY_SIZE(cases) },
+	};
+	const struct unit unit = { "qemu" };
 
-	tcase_add_loop_test(tcase, test_golden, 0, (int)ARRAY_SIZE(cases));
-	tcase_add_loop_test(tcase, test_rules, 0, (int)ARRAY_SIZE(cases));
-	tcase_add_loop_test(tcase, test_read_only, 0, (int)ARRAY_SIZE(cases));
-	tcase_add_loop_test(tcase, test_pure, 0, (int)ARRAY_SIZE(cases));
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

@@ -10,6 +10,7 @@
 
 #include "core/mem.h"
 #include "runners/vm/qmp.h"
+#include "tests/unit/unit.h"
 
 #define PATIENCE_S 20
 #define SHORT_MS 300
@@ -234,18 +235,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("qmp");
-	TCase *tcase = tcase_create("all");
-	SRunner *runner;
-	int failed;
+	const struct unit_case list[] = {
+		{ test_peers, (int)ARRAY_SIZE(cases) }, { test_nobody, 1 },
+	};
+	const struct unit unit = { "qmp", .timeout_s = PATIENCE_S + 10 };
 
-	tcase_set_timeout(tcase, PATIENCE_S + 10);
-	tcase_add_loop_test(tcase, test_peers, 0, (int)ARRAY_SIZE(cases));
-	tcase_add_test(tcase, test_nobody);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }

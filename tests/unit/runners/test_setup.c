@@ -12,6 +12,7 @@
 #include "runners/init/proto.h"
 #include "runners/mounts.h"
 #include "runners/vm/vm.h"
+#include "tests/unit/unit.h"
 
 #define OPS_MAX 256		/* of runners/init/root.c */
 #define FIXED_ROOM 16384	/* likewise */
@@ -216,20 +217,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("setup");
-	TCase *tcase = tcase_create("all");
-	SRunner *runner;
-	int failed;
+	const struct unit_case list[] = {
+		{ test_default, 1 }, { test_everything, 1 }, { test_many, 1 },
+		{ test_fixed, 1 }, { test_fresh, 1 },
+	};
+	const struct unit unit = { "setup" };
 
-	tcase_add_test(tcase, test_default);
-	tcase_add_test(tcase, test_everything);
-	tcase_add_test(tcase, test_many);
-	tcase_add_test(tcase, test_fixed);
-	tcase_add_test(tcase, test_fresh);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(&unit, list, ARRAY_SIZE(list));
 }
