@@ -327,9 +327,11 @@ become() {
 	spec '    - run: apt-get update' '      network: nat' \
 		'      cache: [/var/cache/apt, /var/lib/apt/lists]'
 	apt_get 'man-db, postgresql' 'man-db postgresql'
-	is "$who: man-db" "$(grep '^setpriv:' "$W/err")" \
+	# apt gives dpkg a terminal, which ends its lines in its own way
+	tr -d '\r' <"$W/err" >"$W/said"
+	is "$who: man-db" "$(grep '^setpriv:' "$W/said")" \
 		"$(of_three '' 'setpriv: setresuid failed: Invalid argument')"
-	is "$who: postgresql" "$(grep '^Error:' "$W/err")" \
+	is "$who: postgresql" "$(grep '^Error:' "$W/said")" \
 		"$(of_three '' 'Error: Could not change user id
 Error: initdb failed
 Error: could not create default cluster. Please create it manually with')"

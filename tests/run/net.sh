@@ -12,8 +12,17 @@ debian_root
 mkdir "$W/net"
 mknod -m 666 "$W/net/tun" c 10 200
 with_tun() {
-	unshare -m sh -c 'mount --make-rprivate / && mount --bind "$0" /dev/net/tun && exec "$@"' \
-		"$W/net/tun" "$@"
+	unshare -m sh -c 'mount --make-rprivate / && mount --bind "$0/tun" /dev/net/tun &&
+		mount --bind "$0/pasta" "$(command -v pasta)" &&
+		{ [ ! -e "$0/avx2" ] || mount --bind "$0/avx2" "$(command -v pasta).avx2"; } && exec "$@"' \
+		"$W/net" "$@"
+}
+# pasta is a copy of its own, too, which is told from those of others by its inode
+cp -L "$(command -v pasta)" "$W/net/pasta"
+[ ! -e "$(command -v pasta).avx2" ] || cp -L "$(command -v pasta).avx2" "$W/net/avx2"
+pasta_runs() {
+	stat -Lc %d:%i /proc/[0-9]*/exe 2>/dev/null |
+		grep -cxF "$(stat -c %d:%i "$W/net/pasta" "$W/net/avx2" 2>/dev/null)"
 }
 with_tun true || skip 'no device can be bound here'
 
@@ -80,6 +89,15 @@ runner() {
 	duet run --on vm --store "$store" -f "$P/duet.yaml" -- true </dev/null 2>"$W/err"
 	is "$who: nat on a VM: exit code" $? 125
 	has "$who: nat on a VM: place" "$(cat "$W/err")" 'duet.yaml:5:19: error[spec.value]'
+	duet run --store "$store" -f "$P/duet.yaml" -- sleep 100 </dev/null >/dev/null 2>&1 &
+	pid=$!
+	for _ in $(seq 100); do
+		[ "$(pasta_runs)" = 0 ] || break
+		sleep 0.1
+	done
+	is "$who: pasta is seen while it runs" "$(pasta_runs)" 1
+	pkill -KILL -o -f "^$DUET run --store $store "
+	wait $pid 2>/dev/null
 	for _ in 1 2 3; do
 		duet run --store "$store" -f "$P/duet.yaml" -- sleep 100 </dev/null >/dev/null 2>&1 &
 		pid=$!
@@ -89,7 +107,7 @@ runner() {
 		wait $pid 2>/dev/null
 	done
 	sleep 0.5
-	is "$who: killed: no pasta is left" "$(pgrep -f 'pasta --foreground --quiet --config-net --no-map-gw')" ''
+	is "$who: killed: no pasta is left" "$(pasta_runs)" 0
 	is "$who: killed: no process is left" "$(find /proc/[0-9]*/exe -lname "$W/bin/*" 2>/dev/null)" ''
 }
 
