@@ -20,9 +20,9 @@ with_tun() {
 # pasta is a copy of its own, too, which is told from those of others by its inode
 cp -L "$(command -v pasta)" "$W/net/pasta"
 [ ! -e "$(command -v pasta).avx2" ] || cp -L "$(command -v pasta).avx2" "$W/net/avx2"
-pasta_runs() {
-	stat -Lc %d:%i /proc/[0-9]*/exe 2>/dev/null |
-		grep -cxF "$(stat -c %d:%i "$W/net/pasta" "$W/net/avx2" 2>/dev/null)"
+pastas() {
+	stat -Lc '%d:%i' /proc/[0-9]*/exe 2>/dev/null |
+		grep -xF "$(stat -c '%d:%i' "$W/net/pasta" "$W/net/avx2" 2>/dev/null)"
 }
 with_tun true || skip 'no device can be bound here'
 
@@ -92,10 +92,10 @@ runner() {
 	duet run --store "$store" -f "$P/duet.yaml" -- sleep 100 </dev/null >/dev/null 2>&1 &
 	pid=$!
 	for _ in $(seq 100); do
-		[ "$(pasta_runs)" = 0 ] || break
+		[ -z "$(pastas)" ] || break
 		sleep 0.1
 	done
-	is "$who: pasta is seen while it runs" "$(pasta_runs)" 1
+	is "$who: pasta is seen while it runs" "$(pastas | wc -l)" 1
 	pkill -KILL -o -f "^$DUET run --store $store "
 	wait $pid 2>/dev/null
 	for _ in 1 2 3; do
@@ -106,9 +106,8 @@ runner() {
 		pkill -KILL -o -f "^$DUET run --store $store "
 		wait $pid 2>/dev/null
 	done
-	sleep 0.5
-	is "$who: killed: no pasta is left" "$(pasta_runs)" 0
-	is "$who: killed: no process is left" "$(find /proc/[0-9]*/exe -lname "$W/bin/*" 2>/dev/null)" ''
+	soon_none "$who: killed: no pasta is left" pastas
+	soon_none "$who: killed: no process is left" own_processes
 }
 
 for who in $(all_users); do
