@@ -77,11 +77,11 @@ static void add_missing(struct strv *list, const struct strv *over)
 
 void process_overlay(struct process *base, const struct process *over)
 {
-	if (over->entrypoint.count > 0) {
+	if (strv_is_said(&over->entrypoint)) {
 		replace_list(&base->entrypoint, &over->entrypoint);
 		strv_done(&base->command);
 	}
-	if (over->command.count > 0)
+	if (strv_is_said(&over->command))
 		replace_list(&base->command, &over->command);
 	overlay_pairs(&base->environment, &over->environment);
 	overlay_pairs(&base->labels, &over->labels);

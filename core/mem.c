@@ -93,8 +93,16 @@ void strv_addf(struct strv *list, const char *fmt, ...)
 	strv_take(list, checked(length < 0 ? NULL : text));
 }
 
+void strv_say_empty(struct strv *list)
+{
+	if (!list->items)
+		list->items = xcalloc(1, sizeof(*list->items));
+}
+
 void strv_copy(struct strv *to, const struct strv *from)
 {
+	if (strv_is_said(from))
+		strv_say_empty(to);
 	for (size_t i = 0; i < from->count; i++)
 		strv_add(to, from->items[i]);
 }

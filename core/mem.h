@@ -5,6 +5,7 @@
 #ifndef DUET_CORE_MEM_H
 #define DUET_CORE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -44,11 +45,20 @@ struct strv {
 	size_t count;
 };
 
+/* Is it a list, though perhaps an empty one? */
+static inline bool strv_is_said(const struct strv *list)
+{
+	return list->items != NULL;
+}
+
 void strv_add(struct strv *list, const char *text);
 /* Takes `text` over. */
 void strv_take(struct strv *list, char *text);
 void strv_addf(struct strv *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Adds all of `from`; a list that says that it is empty makes one of `to`, too. */
 void strv_copy(struct strv *to, const struct strv *from);
+/* Says of a list that it is empty: `items` is not NULL from now on, which strv_is_said tells. */
+void strv_say_empty(struct strv *list);
 /* Sets NAME=VALUE in an environment, in place when NAME is there. */
 void strv_setenv(struct strv *env, const char *name, const char *value);
 /* The value of NAME, borrowed, or NULL. */

@@ -243,7 +243,7 @@ static bool is_base_alone(const struct image_spec *image)
 	size_t said = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		said += lists[i]->count;
+		said += strv_is_said(lists[i]);
 	return image->from.kind >= SOURCE_OCI && image->from.kind <= SOURCE_DOCKER_ARCHIVE &&
 	       image->step_count == 0 && said == 0 && !config->user && !config->workdir &&
 	       !config->stop_signal;

@@ -169,10 +169,6 @@ void df_cut(struct df_convert *c)
 	/* of the end of the stage: an ENTRYPOINT further down would take the CMD away */
 	rest.entrypoint = TAKE_PTR(stage->entrypoint);
 	rest.command = TAKE_PTR(stage->command);
-	rest.entrypoint_line = stage->entrypoint_line;
-	rest.command_line = stage->command_line;
-	rest.inherits_entrypoint = stage->inherits_entrypoint;
-	rest.inherits_command = stage->inherits_command;
 	df_stage_write(stage, false, &c->images);
 	inherit(&rest, &stage->environment, stage->workdir, stage->user);
 	rest.name = TAKE_PTR(stage->name);
@@ -191,49 +187,6 @@ void df_cut(struct df_convert *c)
 	*stage = rest;
 }
 
-/* ---- what an empty list takes away ------------------------------------------------------------- */
-
-static bool is_empty(const char *text, const char *key)
-{
-	return str_has_prefix(text, key) && !strcmp(text + strlen(key), ": []\n");
-}
-
-static bool has_entrypoint(const struct df_stage *stage)
-{
-	return stage->entrypoint ? !is_empty(stage->entrypoint, "entrypoint")
-				 : stage->inherits_entrypoint;
-}
-
-/* An ENTRYPOINT takes away the CMD of the image below. */
-static bool has_command(const struct df_stage *stage)
-{
-	return stage->command ? !is_empty(stage->command, "command")
-			      : stage->inherits_command && !stage->entrypoint;
-}
-
-static void lose_at(struct df_convert *c, const struct df_line *line, const char *what)
-{
-	const struct df_line *now = c->line;
-
-	c->line = line;
-	df_lose(c, "%s of the image below is not taken away", what);
-	c->line = now;
-}
-
-/* In a spec a list that is empty is one that is not set. */
-static void end_stage(struct df_convert *c)
-{
-	const struct df_stage *stage = c->stage;
-	bool entrypoint_goes = stage->entrypoint && is_empty(stage->entrypoint, "entrypoint");
-	bool command_goes = stage->command ? is_empty(stage->command, "command") : entrypoint_goes;
-
-	if (stage->inherits_entrypoint && entrypoint_goes)
-		lose_at(c, stage->entrypoint_line, "an entrypoint");
-	/* an entrypoint that is set does so here, too */
-	if (stage->inherits_command && command_goes && (!stage->entrypoint || entrypoint_goes))
-		lose_at(c, stage->command ? stage->command_line : stage->entrypoint_line, "a command");
-}
-
 static void begin_from(struct df_convert *c, const char *reference)
 {
 	const struct df_stage *other = find_stage(c, reference);
@@ -245,15 +198,11 @@ static void begin_from(struct df_convert *c, const char *reference)
 		c->stage->scratch = other->scratch;
 		c->stage->has_root = other->has_root;
 		strv_copy(&c->stage->folders, &other->folders);
-		c->stage->inherits_entrypoint = has_entrypoint(other);
-		c->stage->inherits_command = has_command(other);
 		c->stage->from = from_image(other->image);
 		return;
 	}
 	c->stage->scratch = !strcmp(reference, "scratch");
 	c->stage->has_root = !c->stage->scratch;
-	c->stage->inherits_entrypoint = !c->stage->scratch;
-	c->stage->inherits_command = !c->stage->scratch;
 	if (!c->stage->scratch && ref_refusal(reference)) {
 		df_lose(c, "FROM %s: %s", reference, ref_refusal(reference));
 		reference = "scratch";
@@ -294,7 +243,6 @@ static int take_from(struct df_convert *c)
 	char *flag;
 
 	if (c->stage) {
-		end_stage(c);
 		df_stage_write(c->stage, false, &c->images);
 	}
 	c->stage = &c->stages[c->stage_count++];
@@ -411,7 +359,6 @@ static int convert(struct df_convert *c, const char *name, const char *file, str
 		if (take_line(c, file, err) < 0)
 			return -1;
 	}
-	end_stage(c);
 	df_stage_write(c->stage, true, &last);
 	c->out->spec = whole_spec(c, name, last.text);
 	return 0;

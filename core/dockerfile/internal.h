@@ -78,8 +78,6 @@ struct df_stage {
 	struct strv volumes, exposed, shell;
 	char *workdir, *user, *stop_signal, *entrypoint, *command;	/* owned; the last two are YAML */
 	char *inherited_workdir, *inherited_user;	/* owned or NULL */
-	const struct df_line *entrypoint_line, *command_line;	/* borrowed; that set them */
-	bool inherits_entrypoint, inherits_command;	/* the image below has one, or may have */
 	bool has_run;
 	size_t parts;		/* that were cut off */
 };

@@ -206,14 +206,12 @@ static char *command_of(const struct df_convert *c, const char *key)
 int df_entrypoint(struct df_convert *c)
 {
 	replace(&c->stage->entrypoint, command_of(c, "entrypoint"));
-	c->stage->entrypoint_line = c->line;
 	return 0;
 }
 
 int df_cmd(struct df_convert *c)
 {
 	replace(&c->stage->command, command_of(c, "command"));
-	c->stage->command_line = c->line;
 	return 0;
 }
 

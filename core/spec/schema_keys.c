@@ -144,6 +144,9 @@ const struct schema_key schema_keys[] = {
 	{ "config", "stop_signal", SCHEMA_SIGNAL, SCHEMA_ONE, .fallback = "SIGTERM",
 	  .help = "The signal that asks the image's service to end." },
 
+	{ "target", "entrypoint", SCHEMA_TEXT, SCHEMA_ONE | SCHEMA_LIST,
+	  .fallback = "the image's",
+	  .help = "Replaces the image's entrypoint and drops its command; [] is none." },
 	{ "target", "command", SCHEMA_TEXT, SCHEMA_ONE | SCHEMA_LIST,
 	  .fallback = "the image's", .help = "Replaces the image's command." },
 	{ "target", "environment", SCHEMA_TEXT, SCHEMA_LIST | SCHEMA_PAIRS, .expands = true,

@@ -235,6 +235,7 @@ void spec_argv(const struct yaml_node *node, struct strv *ret)
 		strv_add(ret, node->text);
 		return;
 	}
+	strv_say_empty(ret);
 	for (size_t i = 0; i < node->count; i++)
 		strv_add(ret, node->items[i].text);
 }

@@ -312,6 +312,21 @@ START_TEST(test_overlay)
 	process_overlay(&copy, &over);
 	check_list(&copy.entrypoint, "/new|");
 	ck_assert_uint_eq(copy.command.count, 0);
+	/* an empty list is said, a missing one is not */
+	strv_done(&over.entrypoint);
+	strv_add(&copy.command, "below");
+	process_overlay(&copy, &over);
+	check_list(&copy.entrypoint, "/new|");
+	check_list(&copy.command, "below|");
+	strv_say_empty(&over.command);
+	process_overlay(&copy, &over);
+	check_list(&copy.entrypoint, "/new|");
+	ck_assert_uint_eq(copy.command.count, 0);
+	strv_say_empty(&over.entrypoint);
+	strv_add(&over.command, "own");
+	process_overlay(&copy, &over);
+	ck_assert_uint_eq(copy.entrypoint.count, 0);
+	check_list(&copy.command, "own|");
 	/* the copy was one */
 	check_list(&base.environment, "A=1|B=2|");
 }
