@@ -106,11 +106,15 @@ static bool must_look(const struct making *making)
 /* The image as it was built before: 1 when its plan is the same and all its forms are there. */
 static int open_built(struct making *making, struct digest *ret_id, struct err *err)
 {
+	_cleanup_free_ char *spec_file = path_of_spec(making->build->spec);
 	struct store_image image;
 	int found = store_image_get(making->build->store, making->name, &image, err);
 
 	if (found != 1)
 		return found;
+	/* the same image, but another spec's: the record is to say whose it is now */
+	if (strcmp(image.spec_file, spec_file ? spec_file : ""))
+		found = 0;
 	if (!digest_equal(&image.plan_key, &making->plan->key) || must_look(making) ||
 	    image.layer_count != making->plan->step_count)
 		found = 0;

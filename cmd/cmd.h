@@ -166,6 +166,12 @@ int image_find(struct store *store, const char *name, struct store_image *ret, s
 /* The same for `command`, which cannot do without: ERR_USAGE when there is none. */
 int image_get(struct store *store, const char *command, const char *name,
 	      struct store_image *ret, struct err *err);
+/*
+ * The one of the name that `spec` has, if that spec made it: another project's with the same name is not
+ * to be given away by mistake.
+ */
+int image_get_own(struct store *store, const char *command, const struct spec *spec,
+		  struct store_image *ret, struct err *err);
 /* A spec that says no more than what the image begins with; `platform` may be NULL. */
 int image_spec(const char *what, const char *from, const char *platform, struct spec *ret,
 	       struct err *err);

@@ -44,13 +44,17 @@ static char *reference_of(const char *name)
 	return text;
 }
 
-static int export_named(struct store *store, const char *name, enum export_format format,
+/* `named`: NULL for the image of the spec. */
+static int export_named(struct session *session, const char *named, enum export_format format,
 			const char *file, struct err *err)
 {
+	const char *name = named ? named : session->spec.name;
+	struct store *store = &session->store;
 	_cleanup_free_ char *reference = reference_of(name);
 	_cleanup_(store_image_done) struct store_image image = { 0 };
 
-	if (image_get(store, "export", name, &image, err) < 0)
+	if ((named ? image_get(store, "export", name, &image, err)
+		   : image_get_own(store, "export", &session->spec, &image, err)) < 0)
 		return -1;
 	return export_image(store, &image, format, file, reference, err);
 }
@@ -59,7 +63,6 @@ int cmd_export(const struct cli *cli, int *ret_code, struct err *err)
 {
 	struct session session = { 0 };
 	enum export_format format = EXPORT_OCI;
-	const char *name;
 	int result;
 
 	if (find_format(cli->format, &format, err) < 0)
@@ -71,11 +74,9 @@ int cmd_export(const struct cli *cli, int *ret_code, struct err *err)
 	result = session_store(&session, cli, err);
 	if (result == 0 && cli->rest_count == 1)
 		result = session_spec(&session, cli, err);
-	if (result == 0) {
-		name = cli->rest_count == 1 ? session.spec.name : cli->rest[0];
-		result = export_named(&session.store, name, format, cli->rest[cli->rest_count - 1],
-				      err);
-	}
+	if (result == 0)
+		result = export_named(&session, cli->rest_count == 1 ? NULL : cli->rest[0], format,
+				      cli->rest[cli->rest_count - 1], err);
 	*ret_code = 0;
 	session_done(&session);
 	return result;

@@ -1,8 +1,10 @@
 /* Images of the store that a command names, and specs that say no more than an image. */
 #include <string.h>
+#include <sys/stat.h>
 
 #include "builders/stored.h"
 #include "cmd/cmd.h"
+#include "core/path.h"
 #include "core/ref.h"
 #include "core/str.h"
 
@@ -32,6 +34,33 @@ int image_get(struct store *store, const char *command, const char *name,
 		return found < 0 ? -1 : 0;
 	err_set(err, ERR_USAGE, "%s: there is no image `%s` in the store", command, shown);
 	return err_mend(err, "`duet build` and `duet pull` make one, `duet images` lists them");
+}
+
+/* By what name or link it was reached does not matter. */
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat of_a, of_b;
+
+	return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+	       of_a.st_ino == of_b.st_ino;
+}
+
+int image_get_own(struct store *store, const char *command, const struct spec *spec,
+		  struct store_image *ret, struct err *err)
+{
+	_cleanup_free_ char *file = xasprintf("%s/%s", spec->dir, path_base(spec->file));
+	_cleanup_free_ char *shown = NULL;
+
+	if (image_get(store, command, spec->name, ret, err) < 0)
+		return -1;
+	if (is_same_file(ret->spec_file, file))
+		return 0;
+	shown = str_escape(*ret->spec_file ? ret->spec_file : "no spec", 256);
+	err_set(err, ERR_USAGE, "%s: the image `%s` of the store was built from %s", command, spec->name,
+		shown);
+	store_image_done(ret);
+	return err_mend(err, "`duet build` makes this spec's; what is there is taken by its name: "
+			     "duet %s %s ...", command, spec->name);
 }
 
 int image_spec(const char *what, const char *from, const char *platform, struct spec *ret,

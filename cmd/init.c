@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 #include "core/dockerfile.h"
 #include "core/fs.h"
+#include "core/lock.h"
 #include "core/log.h"
 #include "core/parse.h"
 #include "core/path.h"
@@ -80,9 +81,30 @@ static size_t tell_losses(const char *file, const struct dockerfile *dockerfile)
 			log_warn("%s:%u: %s", shown, loss->line, loss->text);
 		count += !loss->is_note;
 	}
-	if (access(".dockerignore", F_OK) == 0 && access(".duetignore", F_OK) < 0)
-		log_note("copy steps go by .duetignore, not by .dockerignore");
 	return count;
+}
+
+/*
+ * The rules of a .dockerignore are those of a .duetignore. What duet itself writes there is left out, too:
+ * with the lock among the things that are copied the second build would not find what the first one made.
+ */
+static int write_ignored(const char *path, struct err *err)
+{
+	_cleanup_free_ char *text = NULL, *all = NULL, *lock = lock_path(path);
+	_cleanup_close_ int fd = -1;
+	size_t size;
+
+	if (strchr(path, '/') || access(".dockerignore", F_OK) < 0 || access(".duetignore", F_OK) == 0)
+		return 0;
+	if (fs_read_file(AT_FDCWD, ".dockerignore", DOCKERFILE_BYTES_MAX, &text, &size, err) < 0)
+		return -1;
+	all = xasprintf("%s%s# of duet\n/.duetignore\n/%s\n/%s\n", text,
+			size > 0 && text[size - 1] != '\n' ? "\n" : "", path, lock);
+	fd = open(".duetignore", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0 || fs_write_all(fd, all, strlen(all)) < 0)
+		return err_sys(err, errno, "write .duetignore");
+	log_note("copy steps go by .duetignore, which was made from .dockerignore");
+	return 0;
 }
 
 static void match(void *data, const char *pattern, struct strv *ret)
@@ -119,7 +141,7 @@ static int init_from(const struct cli *cli, const char *path, const char *name, 
 
 	if (fs_read_file(AT_FDCWD, cli->from, DOCKERFILE_BYTES_MAX, &text, &size, err) < 0 ||
 	    dockerfile_convert(&dockerfile, &files, name, cli->from, text, size, err) < 0 ||
-	    write_new(path, dockerfile.spec, err) < 0)
+	    write_new(path, dockerfile.spec, err) < 0 || write_ignored(path, err) < 0)
 		return -1;
 	*ret_code = tell_losses(cli->from, &dockerfile) > 0;
 	return 0;

@@ -24,14 +24,17 @@ static size_t known_of(const struct session *session, struct ref *ret)
 	return count;
 }
 
-static int push(struct session *session, const char *name, const struct ref *ref,
+/* `named`: NULL for the image of the spec. */
+static int push(struct session *session, const char *named, const struct ref *ref,
 		struct digest *ret, struct err *err)
 {
+	const char *name = named ? named : session->spec.name;
 	_cleanup_free_ char *shown = str_escape(name, 128), *target = ref_text(ref);
 	_cleanup_(store_image_done) struct store_image image = { 0 };
 	struct ref known[SPEC_IMAGES_MAX + 1];	/* borrowed from the spec */
 
-	if (image_get(&session->store, "push", name, &image, err) < 0)
+	if ((named ? image_get(&session->store, "push", name, &image, err)
+		   : image_get_own(&session->store, "push", &session->spec, &image, err)) < 0)
 		return -1;
 	if (oci_push(&session->store, &image, ref, known, known_of(session, known), ret, err) < 0)
 		return err_wrap(err, "push %s to %s", shown, target);
@@ -67,7 +70,7 @@ int cmd_push(const struct cli *cli, int *ret_code, struct err *err)
 	if (result == 0)
 		result = session_store(&session, cli, err);
 	if (result == 0)
-		result = push(&session, cli->rest_count == 1 ? session.spec.name : cli->rest[0],
+		result = push(&session, cli->rest_count == 1 ? NULL : cli->rest[0],
 			      &ref, &digest, err);
 	session_done(&session);
 	if (result < 0)

@@ -299,7 +299,7 @@ is 'design: the WORKDIR of a job' "$("$DUET" run -q --store "$S" -- /bin/sh -c p
 # ---- .dockerignore ----------------------------------------------------------------------------------
 
 rm -r modes
-# init names the file that is not read; with the same rules as .duetignore the same things are left out
+# with the same rules the same things are left out
 cat >.dockerignore <<'END'
 # a comment
 *.tar
@@ -320,9 +320,13 @@ COPY conf/* /files/
 END
 sed -i '/^ADD/d' Dockerfile
 "$DUET" init -f other.yaml --from Dockerfile 2>"$W/err"
-is 'a .dockerignore is named' "$? $(cat "$W/err")" '0 duet: note: copy steps go by .duetignore, not by .dockerignore'
+is 'a .dockerignore is taken' "$? $(cat "$W/err")" '0 duet: note: copy steps go by .duetignore, which was made from .dockerignore'
+is 'a .dockerignore is taken: its rules, and what duet writes' "$(cat .duetignore)" "$(cat .dockerignore)
+# of duet
+/.duetignore
+/other.yaml
+/other.lock"
 rm other.yaml
-cp .dockerignore .duetignore
 same ignored '' 15
 is 'ignored: what is left' "$(grep -c -e 'all/site/sub' -e c.conf -e /x -e parts -e root.tar "$W/ignored.theirs")" 0
 has_entry ignored all/conf/d.conf "100644 0:0 2 $(sha d)"

@@ -258,6 +258,24 @@ printf '%s\n' 'duet: 1' 'name: two' 'images: {part: {from: {directory: root}}}' 
 "$DUET" export -q two/part part.tar || not_ok 'export an image beside'
 has 'an image of a spec is on localhost' "$(tar -xOf part.tar manifest.json)" '"localhost/two/part:latest"'
 
+# another project of the same name is not given away by mistake
+cp -r two other
+echo more >other/root/etc/name
+"$DUET" build -q -C other ${on:+--on vm} >build.log 2>&1 || not_ok "other: $(cat build.log)"
+got=$("$DUET" export -q -C two other.tar 2>&1)
+is 'built last from another spec: exit code' $? 2
+has 'built last from another spec' "$got" "export: the image \`two\` of the store was built from $W/other/duet.yaml"
+[ ! -e other.tar ] || not_ok 'built last from another spec: written all the same'
+has 'built last from another spec: pushed' "$("$DUET" push -C two 127.0.0.1:1/two:1 2>&1)" 'was built from'
+is 'by its name it is' "$("$DUET" export -q two other.tar 2>&1)" ''
+cp two/root/etc/name other/root/etc/name
+for project in other two; do
+	"$DUET" build -q -C $project ${on:+--on vm} >build.log 2>&1
+	is "the same image of two specs: $project built it last" \
+		"$("$DUET" export -q -C $project other.tar 2>&1)" ''
+done
+is 'whose it is' "$("$DUET" inspect two | sed -n 's/^spec *//p')" "$W/two/duet.yaml"
+
 # ---- what is no file ----------------------------------------------------------------------------
 mkfifo pipe
 for format in oci:web.tar docker-archive:plain.tar tar:root.tar; do
