@@ -42,6 +42,7 @@ struct build {
 	const struct plans *plans;	/* borrowed */
 	unsigned int forms;		/* ROOTFS_TREES, ROOTFS_DISKS: what the runner wants */
 	const char *name;		/* borrowed; of the image's reference; NULL: the spec's name */
+	bool wants_blobs;		/* a layer whose blob was lost is made again, though its forms are there */
 	bool no_kernel;			/* with ROOTFS_DISKS too: the image alone is wanted */
 	struct lock *lock;		/* borrowed; as in struct resolve */
 	bool locked, offline, refresh;

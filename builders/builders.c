@@ -125,7 +125,9 @@ static int open_built(struct making *making, struct digest *ret_id, struct err *
 			found = -1;
 		else if (!stack_is_whole(making->stack, &forms))
 			found = 0;
-		else
+		else if (making->build->wants_blobs)
+			found = stack_has_blob(making->stack, &image.layers[i], err);
+		if (found == 1)
 			stack_push(making->stack, &image.layers[i], &forms);
 	}
 	*ret_id = image.id;

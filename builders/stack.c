@@ -49,6 +49,18 @@ bool stack_is_whole(const struct stack *stack, const struct stack_forms *forms)
 	       (!(wanted & ROOTFS_DISKS) || forms->disk.image >= 0);
 }
 
+int stack_has_blob(const struct stack *stack, const struct store_layer *layer, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	uint64_t bytes;
+	int found;
+
+	if (!layer->has_blob)
+		return 1;
+	found = store_blob_open(stack->store, &layer->blob, &fd, &bytes, err);
+	return found == 1 ? bytes == layer->blob_bytes : found;
+}
+
 int stack_open(struct stack *stack, const struct store_layer *layer, struct stack_forms *ret,
 	       struct err *err)
 {

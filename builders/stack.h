@@ -32,6 +32,8 @@ int stack_open(struct stack *stack, const struct store_layer *layer, struct stac
 	       struct err *err);
 /* Does `forms` have all that is wanted? */
 bool stack_is_whole(const struct stack *stack, const struct stack_forms *forms);
+/* Is the blob there, if the store is to keep one? 1, 0, -1. */
+int stack_has_blob(const struct stack *stack, const struct store_layer *layer, struct err *err);
 /*
  * Makes the wanted forms that `forms` lacks from the layer's blob, and opens them. *layer is what the
  * blob turned out to be.

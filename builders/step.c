@@ -100,6 +100,8 @@ static int find(struct making *making, const struct plan_step *step, struct find
 		return found;
 	plan_layer_key(&ret->made, &ret->key);
 	found = store_step_get(build->store, &ret->key, &ret->layer, err);
+	if (found == 1 && build->wants_blobs)
+		found = stack_has_blob(stack, &ret->layer, err);
 	if (found != 1 || recorded_is_void(build, step))
 		return found < 0 ? -1 : 0;
 	ret->known = true;

@@ -37,6 +37,8 @@ int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
 	if (result == 0) {
 		struct build build = session_build(&session, cli, chosen.forms);
 
+		/* it may be given away next */
+		build.wants_blobs = true;
 		result = builders_build(&build, rootfs, err);
 		if (result == 0)
 			result = session_keep_lock(&session, cli, chosen.forms, false, err);

@@ -38,6 +38,7 @@ static int pull(const struct cli *cli, const struct ref *ref, struct digest *ret
 		struct build build = session_build(&session, cli, chosen.forms);
 
 		build.name = name;
+		build.wants_blobs = true;
 		build.no_kernel = true;
 		result = builders_build(&build, rootfs, err);
 	}

@@ -356,11 +356,11 @@ c27() {
 		as "$who" "$DUET" build --store "$store" -f "$P/duet.yaml" >/dev/null 2>&1 &
 		pid=$!
 		# with another user there is a shell around it
-		until victim=$(pgrep -o -f "^$DUET build --store $store "); do
+		until killed=$(pgrep -o -f "^$DUET build --store $store "); do
 			sleep 0.01
 		done
 		sleep "0.$((RANDOM % 5))"
-		kill -KILL "$victim" 2>/dev/null
+		kill -KILL "$killed" 2>/dev/null
 		wait $pid 2>/dev/null
 	done
 	soon_none "$who: C27: no process is left" own_processes

@@ -247,6 +247,13 @@ chmod u+w "$rotten"
 sed -i 's/sound/found/' "$rotten"
 has 'a rotten blob: export' "$("$DUET" export -q --format tar rotten "$W/local/rotten.tar" 2>&1)" 'error[fetch.digest]'
 [ -e local/rotten.tar ] && not_ok 'a rotten blob: it was exported' || ok
+has 'a rotten blob: it is found' "$("$DUET" store check 2>&1)" 'digest differs'
+"$DUET" build -q -C local -f rotten.yaml --on container >/dev/null 2>&1
+is 'a rotten blob: made again' "$("$DUET" export -q --format tar rotten "$W/local/rotten.tar" 2>&1; echo $?)" 0
+rotten=$(find store/v1/blobs -type f -exec grep -l sound {} +)
+rm -f "$rotten"
+"$DUET" build -q -C local -f rotten.yaml --on container >/dev/null 2>&1
+is 'a lost blob: made again' "$("$DUET" export -q rotten "$W/local/rotten.oci" 2>&1; echo $?)" 0
 "$DUET" build -q -C project >/dev/null 2>&1
 
 # ---- what it is called --------------------------------------------------------------------------
