@@ -80,11 +80,13 @@ static int view_below(struct stack *below, struct rootfs *ret, struct err *err)
 
 static int fail(const struct step *run, int code, const char *tail, struct err *err)
 {
-	_cleanup_free_ char *command = step_command(run), *shown = str_escape(command, COMMAND_SHOWN);
+	_cleanup_free_ char *command = step_command(run), *shown = NULL;
 
+	command[strcspn(command, "\n")] = '\0';
+	shown = str_escape(command, COMMAND_SHOWN);
 	err_set(err, ERR_RUN, "ended with code %d%s%s", code, *tail ? "; its last lines:\n" : "",
 		tail);
-	/* the step's summary is in front of it, cut short */
+	/* the step's summary is in front of it, its first line, and that cut short */
 	return strlen(shown) > PLAN_SUMMARY_MAX ? err_wrap(err, "`%s`", shown) : -1;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/fs.h"
+#include "core/lock.h"
 #include "core/path.h"
 
 static int fail(const char *path, struct err *err)
@@ -117,6 +118,32 @@ static int too_many(struct err *err)
 	return err_set(err, ERR_SPEC_LIMIT, "copy: more than %d sources", SELECT_SOURCES_MAX);
 }
 
+/*
+ * The spec's lock is written by a build and would be another one for the next: it is left out unless a rule
+ * says otherwise, or the step names it.
+ */
+static int leave_out_lock(struct selection *selection, const struct spec *spec,
+			  const struct step *step, struct err *err)
+{
+	_cleanup_free_ char *lock = lock_path(spec->file), *text = NULL;
+	const char *name = path_base(lock), *rules = selection->rules_text ? selection->rules_text : "";
+
+	for (size_t i = 0; i < step->patterns.count; i++)
+		if (!strcmp(path_base(step->patterns.items[i]), name))
+			return 0;
+	if (glob_is_pattern(name))
+		return 0;
+	if (str_has_prefix(rules, "\xef\xbb\xbf"))
+		rules += 3;
+	text = xasprintf("%s\n%s", name, rules);
+	ignore_done(&selection->rules);
+	if (ignore_parse(&selection->rules, IGNORE_FILE, text, strlen(text), err) < 0)
+		return -1;
+	free(selection->rules_text);
+	selection->rules_text = TAKE_PTR(text);
+	return 0;
+}
+
 int sources_of_host(struct selection *ret, const struct spec *spec, const struct step *step,
 		    struct err *err)
 {
@@ -128,7 +155,8 @@ int sources_of_host(struct selection *ret, const struct spec *spec, const struct
 	if (step->patterns.count > SELECT_SOURCES_MAX)
 		return too_many(err);
 	selection.into = str_has_suffix(step->to, "/");
-	if (select_read_rules(dir, "", &selection.rules, &selection.rules_text, err) < 0)
+	if (select_read_rules(dir, "", &selection.rules, &selection.rules_text, err) < 0 ||
+	    leave_out_lock(&selection, spec, step, err) < 0)
 		return -1;
 	for (size_t i = 0; i < step->patterns.count; i++)
 		if (add_of_host(&selection, spec, dir, step->patterns.items[i], err) < 0)

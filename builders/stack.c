@@ -114,7 +114,12 @@ static int run_worker(struct stack *stack, const struct build_blob *blob, enum w
 	/* another form may have been made from the same descriptor */
 	if (lseek(blob->fd, 0, SEEK_SET) < 0 && errno != ESPIPE)
 		return err_sys(err, errno, "read the blob");
-	return worker_run(&store->map, &request, fds, request.fd_count, what, ret, err);
+	if (worker_run(&store->map, &request, fds, request.fd_count, what, ret, err) == 0)
+		return 0;
+	if (err->code == ERR_FETCH_DIGEST && blob->in_store)
+		err_mend(err, "the store's copy is damaged: `duet store check` takes it away, and the "
+			      "next build makes it again");
+	return -1;
 }
 
 void stack_tell_losses(const struct worker_reply *reply)

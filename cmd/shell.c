@@ -53,7 +53,7 @@ static int run_failed(const struct cli *cli, struct session *session,
 	if (result == 0)
 		result = job_make_step(&job, &argv, &failed->process, failed->network, rootfs, err);
 	if (result == 0) {
-		job.no_stdin = job.one_output = false;
+		job.no_stdin = job.one_output = job.mute = false;
 		job.tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 		store_unlock(&session->store);
 		result = container_run_kept(&session->store, rootfs, &job, kept, ret_code, err);

@@ -103,6 +103,7 @@ struct job {
 	 */
 	bool step;
 	bool one_output;	/* its standard error goes where its standard output goes */
+	bool mute;		/* what it prints goes nowhere; who asks for it is handed it all the same */
 	struct job_secret *secrets;	/* owned */
 	size_t secret_count;
 	enum seccomp_kind seccomp;	/* container only */

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "core/jail/caps.h"
+#include "core/log.h"
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define UMASK_DEFAULT 0022
@@ -141,6 +142,7 @@ int job_make_step(struct job *ret, const struct strv *argv, const struct process
 		.step = true,
 		.no_stdin = true,
 		.one_output = true,
+		.mute = log_is_quiet(),
 		.umask = UMASK_DEFAULT,
 		.network = network,
 		.capabilities = caps_step_default(),

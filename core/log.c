@@ -20,6 +20,11 @@ void log_set_level(enum log_level new_level)
 	level = new_level;
 }
 
+bool log_is_quiet(void)
+{
+	return level == LOG_QUIET;
+}
+
 /*
  * Messages quote names that others made. Whoever quotes one escapes and cuts it; nothing that moves
  * a terminal passes here, whatever was forgotten.

@@ -2,6 +2,7 @@
 #ifndef DUET_CORE_LOG_H
 #define DUET_CORE_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/err.h"
@@ -9,6 +10,8 @@
 enum log_level { LOG_QUIET, LOG_NORMAL, LOG_VERBOSE };
 
 void log_set_level(enum log_level level);
+/* -q: is nothing printed but errors? */
+bool log_is_quiet(void);
 /* What a person should know though nothing failed: "duet: note: ...". Not printed with -q. */
 void log_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

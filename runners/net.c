@@ -80,15 +80,22 @@ _Noreturn static void become_pasta(const struct start *start, pid_t keeper)
 
 _Noreturn static void keep(const struct start *start)
 {
-	int numbers[] = { start->alive, start->errors }, code;
+	unsigned int low = (unsigned int)start->alive, high = (unsigned int)start->errors;
+	int code;
 	sigset_t all;
 	pid_t self = getpid(), pasta;
 	struct pollfd polls[2] = { { .fd = start->alive, .events = POLLIN }, { .events = POLLIN } };
 
 	/* nothing of the caller's stays open here */
-	for (int fd = 0; fd < 1024; fd++)
-		if (fd != numbers[0] && fd != numbers[1])
-			close(fd);
+	if (low > high) {
+		low = high;
+		high = (unsigned int)start->alive;
+	}
+	if (low > 0)
+		syscall(SYS_close_range, 0, low - 1, 0);
+	if (high > low + 1)
+		syscall(SYS_close_range, low + 1, high - 1, 0);
+	syscall(SYS_close_range, high + 1, ~0u, 0);
 	setsid();
 	pasta = fork();
 	if (pasta == 0)

@@ -125,6 +125,18 @@ static size_t split(char *line, char *fields[FIELDS])
 	return count;
 }
 
+/* Is there a line of this path? What follows it is the end of the line, or what a link leads to. */
+static bool has_path(const char *list, const char *path)
+{
+	_cleanup_free_ char *needle = xasprintf(" %s", path);
+	size_t length = strlen(needle);
+
+	for (const char *at = list; (at = strstr(at, needle)); at += length)
+		if (at[length] == '\n' || at[length] == ' ' || !at[length])
+			return true;
+	return false;
+}
+
 static void tell_lines(const char *a, const char *b, size_t length_a, size_t length_b,
 		       const char *all_b, char **ret)
 {
@@ -133,7 +145,6 @@ static void tell_lines(const char *a, const char *b, size_t length_a, size_t len
 	_cleanup_free_ char *line_a = xstrndup(a, length_a), *line_b = xstrndup(b, length_b);
 	char *fields_a[FIELDS] = { 0 }, *fields_b[FIELDS] = { 0 };
 	size_t count_a = split(line_a, fields_a), count_b = split(line_b, fields_b);
-	_cleanup_free_ char *needle = NULL;
 
 	if (count_a > PATH_FIELD && count_b > PATH_FIELD &&
 	    !strcmp(fields_a[PATH_FIELD], fields_b[PATH_FIELD])) {
@@ -152,12 +163,9 @@ static void tell_lines(const char *a, const char *b, size_t length_a, size_t len
 		}
 	}
 	/* one of the two is in one list only */
-	if (count_a > PATH_FIELD) {
-		needle = xasprintf(" %s", fields_a[PATH_FIELD]);
-		if (!strstr(all_b, needle)) {
-			*ret = xasprintf("%s: only the first time", fields_a[PATH_FIELD]);
-			return;
-		}
+	if (count_a > PATH_FIELD && !has_path(all_b, fields_a[PATH_FIELD])) {
+		*ret = xasprintf("%s: only the first time", fields_a[PATH_FIELD]);
+		return;
 	}
 	*ret = xasprintf("%s: only the second time", count_b > PATH_FIELD ? fields_b[PATH_FIELD] : "");
 }

@@ -181,19 +181,25 @@ static int make_binds(struct container *container, struct err *err)
 static int talk(struct container *container, struct jail *jail, int channel, int report,
 		int *ret_code, struct err *err)
 {
+	_cleanup_close_ int null = container->job->mute ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
 	struct agent_run run = {
 		.channel = channel,
 		.in = container->job->no_stdin ? -1 : STDIN_FILENO,
-		.out = container->job->one_output ? STDERR_FILENO : STDOUT_FILENO,
-		.errors = STDERR_FILENO,
+		.out = container->job->mute	  ? null
+		       : container->job->one_output ? STDERR_FILENO
+						    : STDOUT_FILENO,
+		.errors = container->job->mute ? null : STDERR_FILENO,
 		.printed = container->printed,
 		.printed_data = container->printed_data,
 		.peer_death = jail->pidfd,
 		.hello_ms = HELLO_MS,
 		.eager = true,
 	};
-	int result = agent_run(&run, container->job, ret_code, err);
+	int result;
 
+	if (container->job->mute && null < 0)
+		return err_sys(err, errno, "open /dev/null");
+	result = agent_run(&run, container->job, ret_code, err);
 	jail_kill(jail);
 	if (result < 0 && err->code == ERR_AGENT)
 		jail_take_report(report, err);

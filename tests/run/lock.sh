@@ -234,6 +234,18 @@ is 'twice the same: fetched once' "$(grep -c 'GET /tool' "$W/served.log")" 1
 id=$out
 works 'twice the same: a build' build
 is 'twice the same: its id' "$out" "$id"
+rm -f "$P/duet.lock"
+spec '  from: scratch' '  steps:' '    - {copy: ., to: /all}' \
+	"    - {archive: \"$url\", sha256: $(sha256sum <"$W/served/tool.tar.gz" | cut -d ' ' -f 1), to: /opt}"
+works 'a copy of the whole folder' build
+id=$out
+[ -s "$P/duet.lock" ] && ok || not_ok 'a copy of the whole folder: no lock was written'
+works 'a copy of the whole folder, with the lock there' build
+is 'the lock is no part of it' "$out" "$id"
+echo '!duet.lock' >"$P/.duetignore"
+works 'a rule takes it back' build
+has 'a rule takes it back' "$(duet export --format tar - && tar -tf "$W/out")" 'all/duet.lock'
+rm "$P/.duetignore"
 spec "  from: {directory: $SMALL}" '  steps: [{run: cat /proc/uptime >/up}]'
 differs 'a step that looks at the clock' 'layer 2 of 2: up: content is '
 spec "  from: {directory: $SMALL}" '  steps: [{run: "read -r up _ </proc/uptime; mkdir /at-$up"}]'

@@ -245,7 +245,9 @@ printf 'duet: 1\nname: local\nimage:\n  from: {archive: ./plain.tar}\n' >local/d
 rotten=$(find store/v1/blobs -type f -exec grep -l sound {} +)
 chmod u+w "$rotten"
 sed -i 's/sound/found/' "$rotten"
-has 'a rotten blob: export' "$("$DUET" export -q --format tar rotten "$W/local/rotten.tar" 2>&1)" 'error[fetch.digest]'
+told=$("$DUET" export -q --format tar rotten "$W/local/rotten.tar" 2>&1)
+has 'a rotten blob: export' "$told" 'error[fetch.digest]'
+has 'a rotten blob: the mend' "$told" 'duet store check'
 [ -e local/rotten.tar ] && not_ok 'a rotten blob: it was exported' || ok
 has 'a rotten blob: it is found' "$("$DUET" store check 2>&1)" 'digest differs'
 "$DUET" build -q -C local -f rotten.yaml --on container >/dev/null 2>&1

@@ -126,6 +126,12 @@ last"
 	build >/dev/null
 	is "$who: twenty lines are kept" "$(sed '1,/last lines/d' "$W/err" | grep line | sed -n '1p;$p')" 'line 3
 line 22'
+	build -q >/dev/null
+	is "$who: with -q its end is in the error alone" "$(grep -c line "$W/err"):$(head -n 1 "$W/err" | grep -c last)" 21:1
+	spec '    - run: echo printed; echo printed >&2'
+	is "$who: with -q a step that ends well prints nothing" "$(build -q --no-cache >/dev/null; cat "$W/err")" ''
+	build --no-cache >/dev/null
+	is "$who: without it both come" "$(grep -c '^printed' "$W/err")" 2
 	spec '    - run: no-such-program-here'
 	build >/dev/null
 	has "$who: not found" "$(cat "$W/err")" 'ended with code 127'
