@@ -64,15 +64,25 @@ static char *run_summary(const struct step *step)
 	return xasprintf("run %s", shown);
 }
 
+/* The first of what a step copies, as a person would call it. */
+static char *copied_name(const struct spec *spec, const struct step *step)
+{
+	const char *path = step->patterns.items[0];
+
+	if (!step->from_image && !strcmp(path, spec->dir))
+		path = ".";
+	else if (strcmp(path, "/"))
+		path = path_base(path);
+	return str_escape(path, PLAN_SUMMARY_MAX);
+}
+
 static char *step_summary(const struct spec *spec, const struct step *step)
 {
 	_cleanup_free_ char *name = NULL, *to = NULL;
 
 	if (step->kind == STEP_RUN)
 		return run_summary(step);
-	name = step->kind == STEP_COPY ? str_escape(path_base(step->patterns.items[0]),
-						    PLAN_SUMMARY_MAX)
-				       : shown_name(step->url, step->path);
+	name = step->kind == STEP_COPY ? copied_name(spec, step) : shown_name(step->url, step->path);
 	to = str_escape(step->to, PLAN_SUMMARY_MAX);
 	return xasprintf("%s %s%s%s%s to %s", step->kind == STEP_ARCHIVE ? "archive" : "copy", name,
 			 step->patterns.count > 1 ? ", ..." : "", step->from_image ? " from " : "",

@@ -117,8 +117,11 @@ int archive_release(struct store *store, const char *mirror, const char *suite,
 	_cleanup_close_ int fd = -1;
 	const char *why;
 
-	if (archive_fetch(store, mirror, path, NULL, RELEASE_BYTES_MAX, "fetch InRelease", &fd, err) < 0 ||
-	    fs_read_fd(fd, "InRelease", RELEASE_BYTES_MAX, &text, &size, err) < 0)
+	if (archive_fetch(store, mirror, path, NULL, RELEASE_BYTES_MAX, "fetch InRelease", &fd, err) < 0)
+		return err->code == ERR_FETCH && strstr(err->msg, "(404)")
+			       ? err_mend(err, "is %s a suite that %s has, as bookworm?", suite, shown)
+			       : -1;
+	if (fs_read_fd(fd, "InRelease", RELEASE_BYTES_MAX, &text, &size, err) < 0)
 		return -1;
 	if (!release_frame(text, size, &why)) {
 		err_set(err, ERR_SIGNATURE, "verify %s/%s: %s", shown, path, why);

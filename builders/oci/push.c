@@ -78,6 +78,7 @@ static int push_layer(struct push *push, size_t number, struct err *err)
 	const char *from = push->repositories.count ? push->repositories.items[0] : NULL;
 	_cleanup_free_ char *what = NULL;
 	_cleanup_close_ int blob = -1;
+	bool sent;
 	char hex[DIGEST_HEX_SIZE];
 	uint64_t bytes;
 	int found = store_blob_open(push->store, &layer->blob, &blob, &bytes, err);
@@ -88,9 +89,13 @@ static int push_layer(struct push *push, size_t number, struct err *err)
 		return err_set(err, ERR_STORE, "open a layer's blob");
 	digest_hex(&layer->diff_id, hex);
 	what = xasprintf("push layer %zu of %zu %.12s", number + 1, push->image->layer_count, hex);
-	if (registry_put_blob(&push->registry, &layer->blob, layer->bytes, blob, from, what, err) < 0)
+	if (registry_put_blob(&push->registry, &layer->blob, layer->bytes, blob, from, what, &sent,
+			      err) < 0)
 		return err_wrap(err, "layer %zu", number + 1);
-	log_progress_end(what);
+	if (sent)
+		log_progress_end(what);
+	else
+		log_debug("%s: the registry has it", what);
 	return 0;
 }
 
@@ -102,7 +107,7 @@ static int push_text(struct push *push, const char *text, const struct digest *d
 	if (file < 0)
 		return -1;
 	return registry_put_blob(&push->registry, digest, strlen(text), file, NULL, "push config",
-				 err);
+				 NULL, err);
 }
 
 static int push_manifest(struct push *push, struct digest *ret, struct err *err)

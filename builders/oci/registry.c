@@ -150,14 +150,19 @@ int registry_get_blob(struct registry *registry, const struct digest *digest, ui
 }
 
 int registry_put_blob(struct registry *registry, const struct digest *digest, uint64_t bytes,
-		      int file, const char *mount_from, const char *what, struct err *err)
+		      int file, const char *mount_from, const char *what, bool *ret_sent,
+		      struct err *err)
 {
 	struct worker_request request = { .op = WORKER_PUT_BLOB, .expected = *digest,
 					  .flags = WORKER_HAS_EXPECTED, .bytes = bytes };
 	struct worker_reply reply;
 
 	snprintf(request.text, sizeof(request.text), "%s", mount_from ? mount_from : "");
-	return ask_and_wait(registry, &request, file, what, &reply, err);
+	if (ask_and_wait(registry, &request, file, what, &reply, err) < 0)
+		return -1;
+	if (ret_sent)
+		*ret_sent = reply.entries != 0;
+	return 0;
 }
 
 int registry_put_manifest(struct registry *registry, const char *reference,

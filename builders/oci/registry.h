@@ -62,9 +62,13 @@ int registry_get_manifest(struct registry *registry, const char *reference,
 int registry_get_blob(struct registry *registry, const struct digest *digest, uint64_t bytes,
 		      int out, const int *pipes, size_t pipe_count, uint32_t *ret_id,
 		      struct err *err);
-/* Sends a blob unless it is there; waits. `mount_from`: a repository that has it, or NULL. */
+/*
+ * Sends a blob unless it is there; waits. `mount_from`: a repository that has it, or NULL. *ret_sent (may be
+ * NULL): had it to be sent?
+ */
 int registry_put_blob(struct registry *registry, const struct digest *digest, uint64_t bytes,
-		      int file, const char *mount_from, const char *what, struct err *err);
+		      int file, const char *mount_from, const char *what, bool *ret_sent,
+		      struct err *err);
 /* `file`, from offset 0, at most OCI_MANIFEST_MAX bytes; waits. */
 int registry_put_manifest(struct registry *registry, const char *reference,
 			  const char *media_type, int file, struct err *err);

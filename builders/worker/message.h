@@ -67,7 +67,10 @@ enum worker_op {
 	 * be started over) is closed too soon.
 	 */
 	WORKER_GET_BLOB,
-	/* fds: file, read from offset 0. text: a repository of the registry to mount it from, or "". */
+	/*
+	 * fds: file, read from offset 0. text: a repository of the registry to mount it from, or "". The reply:
+	 * entries is 1 when it was sent, 0 when it was there or has been mounted
+	 */
 	WORKER_PUT_BLOB,
 	WORKER_PUT_MANIFEST,	/* fds: file. text: tag or digest; name: the media type */
 	WORKER_PACK_UPPER,	/* fds: output file, upper folder of an overlay; in the store's id map */

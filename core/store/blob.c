@@ -1,6 +1,6 @@
 /*
  * Blobs: bytes under the digest that they were verified to have. The file is synced before it gets
- * its name and the folder after; whoever links last wins, for equal bytes.
+ * its name and the folder after; whoever links first wins, for equal bytes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,10 +48,20 @@ int store_blob_open(struct store *store, const struct digest *digest, int *ret_f
 	return 1;
 }
 
+/* Does the name stand for as many bytes as we have? (Equal digests, so else it is damaged.) */
+static bool same_size(int dir, const char *name, uint64_t bytes)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	       (uint64_t)st.st_size == bytes;
+}
+
 int store_blob_publish(struct store *store, int fd, const struct digest *digest, struct err *err)
 {
 	char path[STORE_PATH_SIZE], hex[DIGEST_HEX_SIZE];
 	_cleanup_close_ int dir = -1;
+	struct stat st;
 	int taken;
 
 	blob_folder(digest, path, hex);
@@ -61,11 +71,10 @@ int store_blob_publish(struct store *store, int fd, const struct digest *digest,
 	if (fchmod(fd, 0444) < 0)
 		return store_fail(err, errno, "write blob sha256:%.12s", hex);
 	/* an error of this call is final for the file: what was lost is not written again */
-	if (fsync(fd) < 0)
+	if (fsync(fd) < 0 || fstat(fd, &st) < 0)
 		return store_fail(err, errno, "sync blob sha256:%.12s", hex);
 	taken = store_file_link(store, fd, dir, hex, false, err);
-	/* these bytes are verified, what lies there may be damaged */
-	if (taken > 0)
+	if (taken > 0 && !same_size(dir, hex, (uint64_t)st.st_size))
 		taken = store_file_link(store, fd, dir, hex, true, err);
 	if (taken < 0)
 		return err_wrap(err, "publish blob sha256:%.12s", hex);

@@ -57,6 +57,7 @@ print(json.load(sys.stdin)["layers"][0]["digest"])')"
 "$DUET" push --store "$W/store" -C "$W/p" "$REGISTRY/team/app:1" >"$W/again" 2>"$W/err"
 is 'again: the same digest' "$(cat "$W/again")" "$digest"
 is 'again: nothing but the manifest is sent' "$(asked PUT)" /v2/team/app/manifests/1
+is 'again: no layer is told of' "$(grep -c 'push layer' "$W/err")" 0
 
 is 'skopeo reads it' "$(skopeo inspect --tls-verify=false "docker://$REGISTRY/team/app:1" |
 	$PYTHON -c 'import json, sys; i = json.load(sys.stdin); print(i["Labels"]["who"], *i["Env"])')" \

@@ -274,7 +274,7 @@ static void put(struct registry *registry, const char *path, const char *from)
 	uint64_t bytes;
 
 	digest_file(file, &digest, &bytes);
-	if (registry_put_blob(registry, &digest, bytes, file, from, "put", &err) < 0)
+	if (registry_put_blob(registry, &digest, bytes, file, from, "put", NULL, &err) < 0)
 		die(&err);
 	close(file);
 	digest_text(&digest, text);

@@ -259,6 +259,7 @@ int push_blob(struct visit *visit, struct err *err)
 {
 	const struct worker_request *request = visit->request;
 	struct push push = { .visit = visit };
+	bool is_sent = false;
 	struct stat st;
 	int result;
 
@@ -269,13 +270,16 @@ int push_blob(struct visit *visit, struct err *err)
 	result = is_there(&push, err);
 	if (result == 0 && !push.done && *request->text)
 		result = mount(&push, err);
-	if (result == 0 && !push.done)
+	if (result == 0 && !push.done) {
 		result = send_all(&push, err);
+		is_sent = true;
+	}
 	free(push.location);
 	if (result < 0)
 		return -1;
 	visit->reply->blob = request->expected;
 	visit->reply->blob_bytes = request->bytes;
+	visit->reply->entries = is_sent;
 	return 0;
 }
 
