@@ -59,7 +59,7 @@ static int64_t date_of(const struct making *making)
 /* Owned; NULL: there is no file (`duet pull`). */
 static char *path_of_spec(const struct spec *spec)
 {
-	_cleanup_free_ char *path = xasprintf("%s/%s", spec->dir, path_base(spec->file));
+	_cleanup_free_ char *path = spec_path(spec);
 
 	return access(path, F_OK) == 0 ? TAKE_PTR(path) : NULL;
 }

@@ -24,17 +24,6 @@ static int chains_of(struct build *build, const struct step *step, struct digest
 	return found;
 }
 
-int recorded_inputs(struct build *build, const struct plan *plan, const struct plan_step *step,
-		    const char *rules, const struct recorded_below *below, struct digest *stages,
-		    struct plan_made *ret, struct err *err)
-{
-	*ret = (struct plan_made){
-		.step = step, .rules = rules, .chain = below->chain, .stages = stages,
-		.time_s = builder_run_time(plan, below->layers, below->count),
-	};
-	return chains_of(build, step->step, stages, err);
-}
-
 /* An image that begins with another has its steps, too: they are that one's. */
 static bool is_made(const struct build *build, const struct plan_step *step)
 {
@@ -55,13 +44,43 @@ bool recorded_is_void(const struct build *build, const struct plan_step *step)
 	       (step->step->kind == STEP_RUN || step->step->from_image);
 }
 
+void recorded_init(struct recorded *ret, const struct build *build)
+{
+	*ret = (struct recorded){
+		.stages = xcalloc(build->plans->stage_count, sizeof(*ret->stages)),
+	};
+}
+
+void recorded_done(struct recorded *recorded)
+{
+	free(recorded->stages);
+}
+
+int recorded_look(struct build *build, const struct plan *plan, const struct plan_step *step,
+		  const char *rules, const struct recorded_below *below, struct recorded *ret,
+		  struct err *err)
+{
+	int found = chains_of(build, step->step, ret->stages, err);
+
+	ret->made = (struct plan_made){
+		.step = step, .rules = rules, .chain = below->chain, .stages = ret->stages,
+		.time_s = builder_run_time(plan, below->layers, below->count),
+	};
+	if (found != 1)
+		return found;
+	plan_layer_key(&ret->made, &ret->key);
+	if (recorded_is_void(build, step))
+		return 0;
+	return store_step_get(build->store, &ret->key, &ret->layer, err);
+}
+
 /* ---- from the first step of a plan to the last ------------------------------------------------- */
 
 struct walk {
 	struct build *build;
 	const struct plan *plan;
 	char *rules;		/* owned */
-	struct digest *stages;	/* owned */
+	struct recorded step;	/* owned; the one that was looked at last */
 	bool is_whole;		/* all steps so far have a record */
 	struct store_layer *layers;	/* owned; of them */
 	struct digest chain;	/* of them */
@@ -72,15 +91,15 @@ static void walk_init(struct walk *walk, struct build *build, const struct plan 
 	*walk = (struct walk){
 		.build = build, .plan = plan, .is_whole = true,
 		.rules = builder_run_rules(build->store),
-		.stages = xcalloc(build->plans->stage_count, sizeof(*walk->stages)),
 		.layers = xcalloc(plan->step_count, sizeof(*walk->layers)),
 	};
+	recorded_init(&walk->step, build);
 }
 
 static void walk_done(struct walk *walk)
 {
 	free(walk->rules);
-	free(walk->stages);
+	recorded_done(&walk->step);
 	free(walk->layers);
 }
 
@@ -89,26 +108,15 @@ static int walk_on(struct walk *walk, size_t number, struct err *err)
 {
 	const struct plan_step *step = &walk->plan->steps[number];
 	const struct recorded_below below = { walk->layers, number, number ? &walk->chain : NULL };
-	struct store_layer layer;
-	struct plan_made made;
-	struct digest key;
-	int found;
+	int found = 0;
 
 	/* what a command gives depends on what lies below */
-	if (recorded_is_void(walk->build, step) ||
-	    (!walk->is_whole && step->step && step->step->kind == STEP_RUN))
-		found = 0;
-	else
-		found = recorded_inputs(walk->build, walk->plan, step, walk->rules, &below,
-					walk->stages, &made, err);
-	if (found == 1) {
-		plan_layer_key(&made, &key);
-		found = store_step_get(walk->build->store, &key, &layer, err);
-	}
+	if (walk->is_whole || !step->step || step->step->kind != STEP_RUN)
+		found = recorded_look(walk->build, walk->plan, step, walk->rules, &below, &walk->step, err);
 	walk->is_whole = walk->is_whole && found == 1;
 	if (walk->is_whole) {
-		walk->layers[number] = layer;
-		digest_chain(below.chain, &layer.diff_id, &walk->chain);
+		walk->layers[number] = walk->step.layer;
+		digest_chain(below.chain, &walk->step.layer.diff_id, &walk->chain);
 	}
 	return found;
 }
@@ -147,8 +155,7 @@ static int walk_stage(struct build *build, const struct plan *plan, struct diges
 	return 1;
 }
 
-/* Of the image as it was built from the same plan: 1, 0, -1. */
-static int built_chain(struct build *build, size_t number, struct digest *ret, struct err *err)
+int recorded_image(const struct build *build, size_t number, struct digest *ret, struct err *err)
 {
 	const struct plan *plan = &build->plans->stages[number];
 	_cleanup_free_ char *name = builder_stage_name(build, number);
@@ -160,9 +167,7 @@ static int built_chain(struct build *build, size_t number, struct digest *ret, s
 	if (found != 1)
 		return found;
 	found = digest_equal(&image.plan_key, &plan->key);
-	*ret = (struct digest){ 0 };
-	for (size_t i = 0; found && i < image.layer_count; i++)
-		digest_chain(i ? ret : NULL, &image.layers[i].diff_id, ret);
+	store_chain(image.layers, image.layer_count, ret);
 	store_image_done(&image);
 	return found;
 }
@@ -173,7 +178,7 @@ static int stage_chain(struct build *build, size_t number, struct digest *ret, s
 	int found = 1;
 
 	if (!stage->has_chain) {
-		found = built_chain(build, number, &stage->chain, err);
+		found = recorded_image(build, number, &stage->chain, err);
 		if (found == 0)
 			found = walk_stage(build, &build->plans->stages[number], &stage->chain, err);
 		stage->has_chain = found == 1;

@@ -52,13 +52,8 @@ bool stack_is_whole(const struct stack *stack, const struct stack_forms *forms)
 int stack_has_blob(const struct stack *stack, const struct store_layer *layer, struct err *err)
 {
 	_cleanup_close_ int fd = -1;
-	uint64_t bytes;
-	int found;
 
-	if (!layer->has_blob)
-		return 1;
-	found = store_blob_open(stack->store, &layer->blob, &fd, &bytes, err);
-	return found == 1 ? bytes == layer->blob_bytes : found;
+	return layer->has_blob ? store_layer_blob_open(stack->store, layer, &fd, err) : 1;
 }
 
 int stack_open(struct stack *stack, const struct store_layer *layer, struct stack_forms *ret,

@@ -59,21 +59,6 @@ static bool takes_from(const struct image_spec *image, size_t number)
 	return false;
 }
 
-/* 1 when it was built before, from the same plan. */
-static int is_built(const struct build *build, size_t number, struct err *err)
-{
-	const struct plan *plan = &build->plans->stages[number];
-	_cleanup_free_ char *name = builder_stage_name(build, number);
-	struct store_image image;
-	int found = store_image_get(build->store, name, &image, err);
-
-	if (found != 1)
-		return found;
-	found = digest_equal(&image.plan_key, &plan->key) && !build->no_cache;
-	store_image_done(&image);
-	return found;
-}
-
 /* What is taken from it may be there although the image itself is not. */
 static bool is_needed(const struct build *build, size_t number, const bool *found)
 {
@@ -98,12 +83,13 @@ static int find_needed(struct parts *parts, size_t first, size_t *ret_count, str
 	for (size_t i = parts->count; i-- > 0;) {
 		struct part *part = &parts->items[i];
 		bool needed = i == first || is_needed(parts->build, i, found);
+		struct digest ignored;
 		int built;
 
 		for (size_t j = i + 1; !needed && j < parts->count; j++)
 			needed = parts->items[j].state == PART_WAITS &&
 				 takes_from(&spec->stages[j], i);
-		built = needed ? is_built(parts->build, i, err) : 0;
+		built = needed ? recorded_image(parts->build, i, &ignored, err) : 0;
 		if (built < 0)
 			return -1;
 		part->state = needed && !built ? PART_WAITS : PART_UNNEEDED;

@@ -58,11 +58,8 @@ static void tell_why(const struct making *making, size_t number, bool known, boo
 
 /* A step's layer, as far as the store has it. */
 struct finding {
-	struct digest *stages;		/* owned; for `made` */
-	struct plan_made made;
-	struct digest key;
-	bool known;			/* `layer` is */
-	struct store_layer layer;
+	struct recorded record;		/* owned */
+	bool known;			/* record.layer is */
 	struct stack_forms forms;	/* owned */
 	struct build_blob blob;		/* owned; fd -1: the store has none */
 };
@@ -79,7 +76,7 @@ static void finding_reset(struct finding *finding)
 
 static void finding_done(struct finding *finding)
 {
-	free(finding->stages);
+	recorded_done(&finding->record);
 	finding_reset(finding);
 }
 
@@ -90,26 +87,22 @@ static int find(struct making *making, const struct plan_step *step, struct find
 	const struct stack *stack = making->stack;
 	const struct recorded_below below = { stack->layers, stack->count,
 					      stack->count ? &stack->chains[stack->count - 1] : NULL };
+	const struct store_layer *layer = &ret->record.layer;
 	struct build *build = making->build;
 	int found;
 
 	finding_reset(ret);
-	found = recorded_inputs(build, making->plan, step, making->rules, &below, ret->stages,
-				&ret->made, err);
+	found = recorded_look(build, making->plan, step, making->rules, &below, &ret->record, err);
+	if (found == 1 && build->wants_blobs)
+		found = stack_has_blob(stack, layer, err);
 	if (found != 1)
 		return found;
-	plan_layer_key(&ret->made, &ret->key);
-	found = store_step_get(build->store, &ret->key, &ret->layer, err);
-	if (found == 1 && build->wants_blobs)
-		found = stack_has_blob(stack, &ret->layer, err);
-	if (found != 1 || recorded_is_void(build, step))
-		return found < 0 ? -1 : 0;
 	ret->known = true;
-	if (stack_open(making->stack, &ret->layer, &ret->forms, err) < 0)
+	if (stack_open(making->stack, layer, &ret->forms, err) < 0)
 		return -1;
 	if (stack_is_whole(stack, &ret->forms))
 		return 1;
-	return open_kept(build->store, &ret->layer, &ret->blob, err) < 0 ? -1 : 0;
+	return open_kept(build->store, layer, &ret->blob, err) < 0 ? -1 : 0;
 }
 
 /* Opens the images that a step takes from, built where they are not there: 1 when there are any, 0, -1. */
@@ -135,7 +128,7 @@ static int build_step(struct making *making, const struct plan_step *step, struc
 {
 	const struct builder *builder = builder_of(step->source, step->step);
 	struct store *store = making->build->store;
-	struct store_layer *layer = &finding->layer;
+	struct store_layer *layer = &finding->record.layer;
 	struct build_blob *blob = &finding->blob;
 	int64_t time_s = layer->time_s;
 	int result;
@@ -150,7 +143,7 @@ static int build_step(struct making *making, const struct plan_step *step, struc
 	if (result == 0 && step->layer && !digest_equal(&layer->diff_id, &step->layer->diff_id))
 		return err_set(err, ERR_FETCH_DIGEST, "the layer is another one than the image's "
 						      "config names: its diff-id differs");
-	if (result < 0 || store_step_set(store, &finding->key, layer, err) < 0 ||
+	if (result < 0 || store_step_set(store, &finding->record.key, layer, err) < 0 ||
 	    (blob->has_locked_key && store_step_set(store, &blob->locked_key, layer, err) < 0))
 		return -1;
 	log_progress_end(step->summary);
@@ -162,12 +155,13 @@ int step_build(struct making *making, size_t number, struct err *err)
 	const struct plan_step *step = &making->plan->steps[number];
 	const struct place *place = step->step ? &step->step->place : &step->source->place;
 	_cleanup_(finding_done) struct finding finding = {
-		.stages = xcalloc(making->build->plans->stage_count, sizeof(struct digest)),
 		.forms = { -1, -1, { -1, -1 } },
 		.blob = { .fd = -1 },
 	};
-	int found = find(making, step, &finding, err);
+	int found;
 
+	recorded_init(&finding.record, making->build);
+	found = find(making, step, &finding, err);
 	/* what its images turn out to be is what it is made from: it may be there for those */
 	if (found == 0 && finding.blob.fd < 0) {
 		found = open_images(making->build, step->step, err);
@@ -175,14 +169,14 @@ int step_build(struct making *making, size_t number, struct err *err)
 			found = find(making, step, &finding, err);
 	}
 	if (found >= 0) {
-		explain_add(&making->explain, number, &finding.made);
+		explain_add(&making->explain, number, &finding.record.made);
 		if (making->build->explain_cache)
 			tell_why(making, number, finding.known, found == 1);
 	}
 	if (found == 0)
 		found = build_step(making, step, &finding, err);
 	if (found >= 0) {
-		stack_push(making->stack, &finding.layer, &finding.forms);
+		stack_push(making->stack, &finding.record.layer, &finding.forms);
 		return 0;
 	}
 	if (err->place) /* of another image that this one takes from: it says which */

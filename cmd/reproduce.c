@@ -146,12 +146,6 @@ static int build_one(struct twice *twice, int which, struct err *err)
 
 /* ---- comparing ------------------------------------------------------------------------------- */
 
-static void chain_of(const struct store_image *image, size_t number, struct digest *ret)
-{
-	for (size_t i = 0; i <= number; i++)
-		digest_chain(i > 0 ? ret : NULL, &image->layers[i].diff_id, ret);
-}
-
 static int differ(const struct twice *twice, const char *what, const char *how, struct err *err)
 {
 	return err_set(err, ERR_REPRODUCIBLE, "build %s twice: %s: %s", twice->session->spec.name,
@@ -169,8 +163,8 @@ static int compare_layer(struct twice *twice, const struct store_image images[2]
 
 	if (digest_equal(diff[0], diff[1]))
 		return 0;
-	chain_of(&images[0], number, &chains[0]);
-	chain_of(&images[1], number, &chains[1]);
+	store_chain(images[0].layers, number + 1, &chains[0]);
+	store_chain(images[1].layers, number + 1, &chains[1]);
 	if (store_tree_difference(&twice->stores[0], diff[0], &chains[0], &twice->stores[1], diff[1],
 				  &chains[1], &how, err) < 0)
 		return -1;

@@ -1,6 +1,6 @@
 /*
- * A Dockerfile into a spec. Pure but for what it is told of files. What the language of specs cannot say is not guessed: it is named,
- * with its line, and stands as a comment at its place in the spec.
+ * A Dockerfile into a spec. Pure but for what it is told of files. What the language of specs cannot say
+ * is not guessed: it is named, with its line, and stands as a comment at its place in the spec.
  *
  * Each stage becomes an image. Its config has what ENV, USER and the like leave at its end; a run step
  * names what was different when it ran, and where a variable or the first WORKDIR came later than a
@@ -41,8 +41,8 @@ struct dockerfile {
 };
 
 /*
- * `files`: NULL: nothing is known of them. `name`: of the spec; `file`: for messages. ERR_SPEC_SYNTAX with the place for what is no Dockerfile,
- * ERR_SPEC_LIMIT beyond the bounds.
+ * `files`: NULL: nothing is known of them. `name`: of the spec; `file`: for messages. ERR_SPEC_SYNTAX with
+ * the place for what is no Dockerfile, ERR_SPEC_LIMIT beyond the bounds.
  */
 int dockerfile_convert(struct dockerfile *ret, const struct dockerfile_files *files,
 		       const char *name, const char *file, const char *text, size_t size,

@@ -172,6 +172,8 @@ int spec_parse(struct spec *ret, const char *file, const char *dir, const char *
 	       const char *(*lookup)(const char *name), struct err *err);
 void spec_done(struct spec *spec);
 
+/* The absolute path of the spec's file, which need not be there. Owned. */
+char *spec_path(const struct spec *spec);
 /* Does it copy out of this one of spec->stages, or mount it? */
 bool step_takes_from(const struct step *step, size_t stage);
 /* A run step's command as it stands in the spec, words joined by blanks. Owned, not escaped. */

@@ -105,6 +105,9 @@ int store_tmp_drop(struct store *store, struct store_tmp *tmp, struct err *err);
  */
 int store_blob_open(struct store *store, const struct digest *digest, int *ret_fd,
 		    uint64_t *ret_bytes, struct err *err);
+/* The same for the blob of a layer, with the size that its record says. */
+int store_layer_blob_open(struct store *store, const struct store_layer *layer, int *ret_fd,
+			  struct err *err);
 /* An unnamed writable file in the store's file system. */
 int store_blob_new(struct store *store, int *ret_fd, struct err *err);
 /* Publishes a finished file under its verified digest: 0444, fsync, link, fsync of the folder. */
@@ -230,6 +233,8 @@ int store_step_set(struct store *store, const struct digest *key, const struct s
 int store_image_get(struct store *store, const char *name, struct store_image *ret,
 		    struct err *err);
 int store_image_set(struct store *store, const struct store_image *image, struct err *err);
+/* The chain-id of an image's lowest `count` layers; zero of none. */
+void store_chain(const struct store_layer *layers, size_t count, struct digest *ret);
 /* All images by name; the array and its items are owned by the caller. */
 int store_image_list(struct store *store, struct store_image **ret, size_t *ret_count,
 		     struct err *err);

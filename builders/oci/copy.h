@@ -19,8 +19,8 @@ struct oci_copy {
 
 /*
  * Sets blob and blob_bytes of *ret (what was read), with `inflate` diff_id and plain_bytes, too (what
- * was written). With `pack` blob is what was written, and diff_id what that holds. ERR_FETCH_DIGEST when it is not the expected; ERR_LAYER for what cannot be inflated or
- * ends too soon.
+ * was written). With `pack` blob is what was written, and diff_id what that holds. ERR_FETCH_DIGEST when it
+ * is not the expected; ERR_LAYER for what cannot be inflated or ends too soon.
  */
 int oci_copy_run(const struct oci_copy *args, struct layer_result *ret, struct err *err);
 /* The digest of a part of a file, and its first bytes: 0; -1 also when the file ends before. */

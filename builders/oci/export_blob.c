@@ -41,21 +41,15 @@ static int take_archive(struct store *store, const struct store_layer *layer, st
 int export_open_blob(struct store *store, const struct store_layer *layer, int *ret_fd,
 		     struct err *err)
 {
-	uint64_t bytes;
-	int found = store_blob_open(store, &layer->blob, ret_fd, &bytes, err);
+	int found = store_layer_blob_open(store, layer, ret_fd, err);
 
-	if (found == 1 && bytes != layer->blob_bytes) {
-		mem_closep(ret_fd);
-		*ret_fd = -1;
-		found = 0;
-	}
 	if (found != 0)
 		return found < 0 ? -1 : 0;
 	if (layer->has_blob)
 		return refuse_missing(layer, err);
 	if (take_archive(store, layer, err) < 0)
 		return -1;
-	found = store_blob_open(store, &layer->blob, ret_fd, &bytes, err);
+	found = store_layer_blob_open(store, layer, ret_fd, err);
 	return found == 0 ? err_set(err, ERR_STORE, "open a blob just copied") : found < 0 ? -1 : 0;
 }
 

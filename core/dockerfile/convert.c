@@ -242,9 +242,8 @@ static int take_from(struct df_convert *c)
 	const char *name;
 	char *flag;
 
-	if (c->stage) {
+	if (c->stage)
 		df_stage_write(c->stage, false, &c->images);
-	}
 	c->stage = &c->stages[c->stage_count++];
 	while ((flag = df_take_flag(&text))) {
 		take_platform(c, flag);

@@ -30,6 +30,11 @@ static void target_done(struct target *target)
 	*target = (struct target){ 0 };
 }
 
+char *spec_path(const struct spec *spec)
+{
+	return path_join(spec->dir, path_base(spec->file));
+}
+
 void spec_done(struct spec *spec)
 {
 	free(spec->file);

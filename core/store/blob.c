@@ -80,3 +80,19 @@ int store_blob_publish(struct store *store, int fd, const struct digest *digest,
 		return err_wrap(err, "publish blob sha256:%.12s", hex);
 	return store_sync(dir, path, err);
 }
+
+int store_layer_blob_open(struct store *store, const struct store_layer *layer, int *ret_fd,
+			  struct err *err)
+{
+	uint64_t bytes;
+	int fd, found = store_blob_open(store, &layer->blob, &fd, &bytes, err);
+
+	if (found != 1)
+		return found;
+	if (bytes != layer->blob_bytes) {
+		close(fd);
+		return 0;
+	}
+	*ret_fd = fd;
+	return 1;
+}

@@ -170,3 +170,10 @@ void store_image_done(struct store_image *image)
 	free(image->spec_file);
 	*image = (struct store_image){ 0 };
 }
+
+void store_chain(const struct store_layer *layers, size_t count, struct digest *ret)
+{
+	*ret = (struct digest){ 0 };
+	for (size_t i = 0; i < count; i++)
+		digest_chain(i ? ret : NULL, &layers[i].diff_id, ret);
+}
