@@ -167,11 +167,13 @@ int image_find(struct store *store, const char *name, struct store_image *ret, s
 int image_get(struct store *store, const char *command, const char *name,
 	      struct store_image *ret, struct err *err);
 /*
- * The one of the name that `spec` has, if that spec made it: another project's with the same name is not
- * to be given away by mistake.
+ * The same for what is given away: the image that is `named`; NULL: that of `spec`, if that spec made it.
+ * Another project's with the same name is not to be given away by mistake.
  */
-int image_get_own(struct store *store, const char *command, const struct spec *spec,
-		  struct store_image *ret, struct err *err);
+int image_get_given(struct store *store, const char *command, const char *named,
+		    const struct spec *spec, struct store_image *ret, struct err *err);
+/* A place in `what`, a spec that is no file (image_spec), tells nobody anything. */
+void image_forget_place(const char *what, struct err *err);
 /* A spec that says no more than what the image begins with; `platform` may be NULL. */
 int image_spec(const char *what, const char *from, const char *platform, struct spec *ret,
 	       struct err *err);

@@ -53,8 +53,7 @@ static int export_named(struct session *session, const char *named, enum export_
 	_cleanup_free_ char *reference = reference_of(name);
 	_cleanup_(store_image_done) struct store_image image = { 0 };
 
-	if ((named ? image_get(store, "export", name, &image, err)
-		   : image_get_own(store, "export", &session->spec, &image, err)) < 0)
+	if (image_get_given(store, "export", named, &session->spec, &image, err) < 0)
 		return -1;
 	return export_image(store, &image, format, file, reference, err);
 }

@@ -8,6 +8,8 @@
 #include "core/ref.h"
 #include "core/str.h"
 
+#define RUN_IMAGE "duet run"	/* in the place of a spec's file */
+
 int image_find(struct store *store, const char *name, struct store_image *ret, struct err *err)
 {
 	struct err ignored = { 0 };
@@ -45,14 +47,16 @@ static bool is_same_file(const char *a, const char *b)
 	       of_a.st_ino == of_b.st_ino;
 }
 
-int image_get_own(struct store *store, const char *command, const struct spec *spec,
-		  struct store_image *ret, struct err *err)
+int image_get_given(struct store *store, const char *command, const char *named,
+		    const struct spec *spec, struct store_image *ret, struct err *err)
 {
-	_cleanup_free_ char *file = xasprintf("%s/%s", spec->dir, path_base(spec->file));
-	_cleanup_free_ char *shown = NULL;
+	_cleanup_free_ char *file = NULL, *shown = NULL;
 
-	if (image_get(store, command, spec->name, ret, err) < 0)
+	if (image_get(store, command, named ? named : spec->name, ret, err) < 0)
 		return -1;
+	if (named)
+		return 0;
+	file = spec_path(spec);
 	if (is_same_file(ret->spec_file, file))
 		return 0;
 	shown = str_escape(*ret->spec_file ? ret->spec_file : "no spec", 256);
@@ -72,6 +76,16 @@ int image_spec(const char *what, const char *from, const char *platform, struct 
 	if (platform)
 		str_addf(&text, "  platform: %s\n", platform);
 	return spec_parse(ret, what, "/", text.text, text.length, NULL, err);
+}
+
+void image_forget_place(const char *what, struct err *err)
+{
+	size_t length = strlen(what);
+
+	if (!err->place || strncmp(err->place, what, length) || err->place[length] != ':')
+		return;
+	free(err->place);
+	err->place = NULL;
 }
 
 /* As it is in the store: nobody is asked. */
@@ -120,13 +134,11 @@ int image_open(struct session *session, const struct cli *cli, unsigned int form
 	whole = ref_text(&ref);
 	spec_done(&session->spec);
 	session->has_spec = false;
-	if (image_spec("duet run", whole, NULL, &session->spec, err) < 0)
+	if (image_spec(RUN_IMAGE, whole, NULL, &session->spec, err) < 0)
 		return -1;
 	session->has_spec = true;
 	if (pull(session, cli, forms, ret, err) == 0)
 		return 0;
-	/* there is no file to look at */
-	free(err->place);
-	err->place = NULL;
+	image_forget_place(RUN_IMAGE, err);
 	return -1;
 }

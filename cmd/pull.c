@@ -11,15 +11,6 @@
 
 #define SPEC_FILE "duet pull"
 
-/* A place in a spec that is no file tells nobody anything. */
-static void forget_place(struct err *err)
-{
-	if (!err->place || strncmp(err->place, SPEC_FILE ":", strlen(SPEC_FILE ":")))
-		return;
-	free(err->place);
-	err->place = NULL;
-}
-
 static int pull(const struct cli *cli, const struct ref *ref, struct digest *ret_id,
 		struct err *err)
 {
@@ -48,7 +39,7 @@ static int pull(const struct cli *cli, const struct ref *ref, struct digest *ret
 	}
 	session_done(&session);
 	if (result < 0)
-		forget_place(err);
+		image_forget_place(SPEC_FILE, err);
 	return result;
 }
 

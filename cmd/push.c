@@ -33,8 +33,7 @@ static int push(struct session *session, const char *named, const struct ref *re
 	_cleanup_(store_image_done) struct store_image image = { 0 };
 	struct ref known[SPEC_IMAGES_MAX + 1];	/* borrowed from the spec */
 
-	if ((named ? image_get(&session->store, "push", name, &image, err)
-		   : image_get_own(&session->store, "push", &session->spec, &image, err)) < 0)
+	if (image_get_given(&session->store, "push", named, &session->spec, &image, err) < 0)
 		return -1;
 	if (oci_push(&session->store, &image, ref, known, known_of(session, known), ret, err) < 0)
 		return err_wrap(err, "push %s to %s", shown, target);

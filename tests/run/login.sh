@@ -60,6 +60,8 @@ echo "registries: {\"$HOST\": {plain: true}}" >"$XDG_CONFIG_HOME/duet/config.yam
 has 'a key of the configuration that there is not: its place, for an image without a spec too' \
 	"$("$DUET" pull --store "$W/store" "$HOST/image:v1" 2>&1)" \
 	"$XDG_CONFIG_HOME/duet/config.yaml:1:$((19 + ${#HOST})): error[spec.unknown-key]: "
+has 'and when it is to be run' "$("$DUET" run --store "$W/store" --image "$HOST/image:v1" -- true 2>&1 </dev/null)" \
+	"$XDG_CONFIG_HOME/duet/config.yaml:1:$((19 + ${#HOST})): error[spec.unknown-key]: "
 registry_allow
 try wrong
 is 'a wrong password' "$code $(known "$HOST")" '1 none'
