@@ -170,24 +170,15 @@ static void converse(void (*peer)(int), struct outcome *ret)
 	struct job job = { .argv = { argv, 1 }, .workdir = "/" };
 	struct agent_run run = { .in = -1, .peer_death = -1, .hello_ms = 1000 };
 	struct err err = { 0 };
-	int pair[2], out[2], errors[2];
+	int out[2], errors[2];
 	ssize_t got;
 	pid_t pid;
 
 	memset(ret, 0, sizeof(*ret));
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	ck_assert_int_eq(pipe(out), 0);
 	ck_assert_int_eq(pipe(errors), 0);
-	pid = fork();
-	if (pid == 0) {
-		close(pair[0]);
-		alarm(PATIENCE_S);
-		peer(pair[1]);
-		_exit(0);
-	}
-	close(pair[1]);
+	pid = agent_start(peer, &run.channel);
 	alarm(PATIENCE_S);
-	run.channel = pair[0];
 	run.out = out[1];
 	run.errors = errors[1];
 	ret->result = agent_run(&run, &job, &ret->code, &err);
@@ -197,7 +188,7 @@ static void converse(void (*peer)(int), struct outcome *ret)
 	err_done(&err);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	close(pair[0]);
+	close(run.channel);
 	close(out[1]);
 	got = read(out[0], ret->out, sizeof(ret->out) - 1);
 	ret->out[got > 0 ? got : 0] = '\0';
