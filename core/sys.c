@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 ssize_t sys_send_fds(int socket, const void *data, size_t size, const int *fds, size_t count)
 {
@@ -31,4 +33,16 @@ ssize_t sys_send_fds(int socket, const void *data, size_t size, const int *fds, 
 		memcpy(CMSG_DATA(head), fds, sizeof(int) * count);
 	}
 	return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+void sys_close_others(unsigned int from, int keep, int and_keep)
+{
+	unsigned int low = (unsigned int)(keep < and_keep ? keep : and_keep);
+	unsigned int high = (unsigned int)(keep < and_keep ? and_keep : keep);
+
+	if (low > from)
+		syscall(SYS_close_range, from, low - 1, 0);
+	if (high > low + 1)
+		syscall(SYS_close_range, low + 1, high - 1, 0);
+	syscall(SYS_close_range, high + 1, ~0u, 0);
 }

@@ -13,5 +13,7 @@
  * bytes went, or -1 with errno: EINVAL above SYS_FDS_MAX, EPIPE (never a signal) when nobody reads.
  */
 ssize_t sys_send_fds(int socket, const void *data, size_t size, const int *fds, size_t count);
+/* Closes every descriptor from number `from` on but two, which are not below it. */
+void sys_close_others(unsigned int from, int keep, int and_keep);
 
 #endif

@@ -27,6 +27,7 @@
 #include "core/mem.h"
 #include "core/proc.h"
 #include "core/str.h"
+#include "core/sys.h"
 
 #define RESOLVER "169.254.1.1"	/* link-local: no network of the host's has it */
 #define READY_MS 15000
@@ -80,22 +81,13 @@ _Noreturn static void become_pasta(const struct start *start, pid_t keeper)
 
 _Noreturn static void keep(const struct start *start)
 {
-	unsigned int low = (unsigned int)start->alive, high = (unsigned int)start->errors;
 	int code;
 	sigset_t all;
 	pid_t self = getpid(), pasta;
 	struct pollfd polls[2] = { { .fd = start->alive, .events = POLLIN }, { .events = POLLIN } };
 
 	/* nothing of the caller's stays open here */
-	if (low > high) {
-		low = high;
-		high = (unsigned int)start->alive;
-	}
-	if (low > 0)
-		syscall(SYS_close_range, 0, low - 1, 0);
-	if (high > low + 1)
-		syscall(SYS_close_range, low + 1, high - 1, 0);
-	syscall(SYS_close_range, high + 1, ~0u, 0);
+	sys_close_others(0, start->alive, start->errors);
 	setsid();
 	pasta = fork();
 	if (pasta == 0)

@@ -38,6 +38,7 @@
 #include "core/jail/mount.h"
 #include "core/mem.h"
 #include "core/str.h"
+#include "core/sys.h"
 #include "runners/container/container.h"
 
 /* <sys/mount.h> of glibc 2.36 and <linux/mount.h> cannot be included together */
@@ -416,17 +417,6 @@ static int drop_rights(const struct container *container, struct err *err)
 			   err);
 }
 
-/* Closes all descriptors above the channel but two. */
-static void close_others(int keep, int and_keep)
-{
-	int low = keep < and_keep ? keep : and_keep, high = keep < and_keep ? and_keep : keep;
-
-	syscall(SYS_close_range, CHANNEL_FD + 1, low - 1, 0);
-	if (high > low + 1)
-		syscall(SYS_close_range, low + 1, high - 1, 0);
-	syscall(SYS_close_range, high + 1, ~0u, 0);
-}
-
 /* Standard streams on /dev/null, the channel at its number, the memfd above it, nothing else. */
 static int exec_init(const struct container *container, struct err *err)
 {
@@ -442,7 +432,7 @@ static int exec_init(const struct container *container, struct err *err)
 	if (init < 0 || report_fd < 0 || dup2(container->channel, CHANNEL_FD) < 0 ||
 	    dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "arrange descriptors");
-	close_others(init, report_fd);
+	sys_close_others(CHANNEL_FD + 1, init, report_fd);
 	syscall(SYS_execveat, init, "", argv, envp, AT_EMPTY_PATH);
 	return err_sys_as(err, ERR_CONTAINER, errno, "exec duet-init");
 }

@@ -139,11 +139,29 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* Two that stay, in either order, next to each other or not, at the lowest number or above it. */
+START_TEST(test_close_others)
+{
+	static const int rows[][2] = { { 500, 501 }, { 501, 500 }, { 503, 507 }, { 507, 503 }, { 500, 509 } };
+	const int *keep = rows[_i];
+
+	/* the runner's own stay below; each row has a process of its own */
+	for (int fd = 498; fd < 510; fd++)
+		ck_assert_int_eq(dup2(STDERR_FILENO, fd), fd);
+	sys_close_others(500, keep[0], keep[1]);
+	for (int fd = 498; fd < 510; fd++) {
+		bool stays = fd < 500 || fd == keep[0] || fd == keep[1];
+
+		ck_assert_msg((fcntl(fd, F_GETFD) >= 0) == stays, "row %d: %d", _i, fd);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_case cases[] = {
 		{ test_counts, (int)ARRAY_SIZE(counts) }, { test_outlives, 1 },
-		{ test_refused, 1 },
+		{ test_refused, 1 }, { test_close_others, 5 },
 	};
 	const struct unit unit = { "sys" };
 
