@@ -159,7 +159,7 @@ static int add_caches(struct build *build, const struct step *run, struct run_in
 				     &inputs->locks[n], err) < 0)
 			return -1;
 		inputs->caches++;
-		mount.folder = inputs->data[n];
+		mount.fd = inputs->data[n];
 		if (add_mount(job, &mount, err) < 0)
 			return -1;
 	}

@@ -2,19 +2,8 @@
 #include "cmd/cmd.h"
 #include "core/config.h"
 #include "core/outside.h"
-#include "core/str.h"
 
-static int refuse(const struct spec *spec, const struct outside *item, struct err *err)
-{
-	_cleanup_free_ char *word = outside_word(item), *shown = str_escape(word, 300);
-
-	place_fail(err, spec->file, item->place, ERR_ALLOW, "reaches outside the project: %s",
-		   item->text);
-	return err_mend(err, "if that is meant: --allow '%s', or `allow: [%s]` in "
-			     "~/.config/duet/config.yaml", shown, shown);
-}
-
-static int check(const struct spec *spec, const struct allowed *allowed, struct err *err)
+static int check(struct spec *spec, const struct allowed *allowed, struct err *err)
 {
 	struct outside *items;
 	size_t count;
@@ -23,12 +12,12 @@ static int check(const struct spec *spec, const struct allowed *allowed, struct 
 	outside_find(spec, true, &items, &count);
 	for (size_t i = 0; result == 0 && i < count; i++)
 		if (!allowed_covers(allowed, &items[i]))
-			result = refuse(spec, &items[i], err);
+			result = outside_refuse(spec, &items[i], err);
 	outside_free(items, count);
-	return result;
+	return result == 0 ? outside_open_mounts(spec, allowed, err) : -1;
 }
 
-int allow_check(const struct cli *cli, const struct spec *spec, struct err *err)
+int allow_check(const struct cli *cli, struct spec *spec, struct err *err)
 {
 	_cleanup_(config_done) struct config config = { 0 };
 

@@ -98,9 +98,10 @@ int cmd_store(const struct cli *cli, int *ret_code, struct err *err);
 
 /*
  * Is everything of the spec that reaches outside its project allowed, by --allow or the user's
- * configuration file? ERR_ALLOW with the place and the word that would allow it.
+ * configuration file? ERR_ALLOW with the place and the word that would allow it. Opens what the target
+ * mounts: see outside_open_mounts.
  */
-int allow_check(const struct cli *cli, const struct spec *spec, struct err *err);
+int allow_check(const struct cli *cli, struct spec *spec, struct err *err);
 
 /*
  * A line that a person types at the terminal behind `prompt`; `hidden`: it is not shown. Owned.

@@ -103,7 +103,7 @@ void mount_done(struct mount *mount)
 {
 	free(mount->source);
 	free(mount->target);
-	*mount = (struct mount){ 0 };
+	*mount = (struct mount){ .fd = -1 };
 }
 
 static void secret_done(struct job_secret *secret)

@@ -54,7 +54,11 @@ struct mount {
 	enum mount_kind kind;
 	/* owned; absolute path: on the host, MOUNT_IMAGE: in the image; a name for MOUNT_FOLDER */
 	char *source;
-	int folder;		/* MOUNT_FOLDER: borrowed; O_PATH */
+	/*
+	 * MOUNT_FOLDER, MOUNT_BIND: what is mounted, whatever its name leads to by now; borrowed; O_PATH.
+	 * -1: a bind mount's source that nobody has checked yet (core/outside.h, outside_open_mounts)
+	 */
+	int fd;
 	const struct rootfs *image;	/* MOUNT_IMAGE: borrowed; has trees */
 	char *target;		/* owned; absolute path inside */
 	bool read_only;

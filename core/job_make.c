@@ -29,7 +29,7 @@ static void add_volumes(struct job *job, const struct target *target, const stru
 	for (size_t i = 0; target->read_only && i < volumes->count; i++)
 		if (!is_mounted(target, volumes->items[i]))
 			job->mounts[job->mount_count++] = (struct mount){
-				.kind = MOUNT_TMPFS, .mode = VOLUME_MODE,
+				.kind = MOUNT_TMPFS, .mode = VOLUME_MODE, .fd = -1,
 				.target = xstrdup(volumes->items[i]),
 			};
 }

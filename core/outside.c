@@ -1,8 +1,12 @@
 /* What of a spec reaches outside its project: see outside.h. */
 #include "core/outside.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/jail/caps.h"
 #include "core/path.h"
@@ -194,4 +198,80 @@ char *outside_word(const struct outside *item)
 		if (*at == ' ')
 			*at = '+';
 	return xasprintf("%s=%s", kinds[item->kind], names);
+}
+
+int outside_refuse(const struct spec *spec, const struct outside *item, struct err *err)
+{
+	_cleanup_free_ char *word = outside_word(item), *shown = str_escape(word, 300);
+
+	place_fail(err, spec->file, item->place, ERR_ALLOW, "reaches outside the project: %s",
+		   item->text);
+	return err_mend(err, "if that is meant: --allow '%s', or `allow: [%s]` in "
+			     "~/.config/duet/config.yaml", shown, shown);
+}
+
+/* ---- mounts by descriptor -------------------------------------------------------------------- */
+
+/* Where an open file is. Owned; NULL when it has no path any more. */
+static char *path_of(int fd)
+{
+	char link[40], path[PATH_LENGTH_MAX + 1];
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, path, sizeof(path) - 1);
+	if (length <= 0 || path[0] != '/')
+		return NULL;
+	path[length] = '\0';
+	return xstrdup(path);
+}
+
+static bool may_mount(const struct spec *spec, const struct allowed *allowed, const char *real)
+{
+	_cleanup_free_ char *project = realpath(spec->dir, NULL);
+
+	if (allowed->kinds[OUTSIDE_MOUNT] || (project && path_is_below(real, project)))
+		return true;
+	for (size_t i = 0; i < allowed->paths.count; i++) {
+		_cleanup_free_ char *root = realpath(allowed->paths.items[i], NULL);
+
+		if (root && path_is_below(real, root))
+			return true;
+	}
+	return false;
+}
+
+static int open_mount(const struct spec *spec, const struct allowed *allowed, struct mount *mount,
+		      struct err *err)
+{
+	_cleanup_close_ int fd = open(mount->source, O_PATH | O_CLOEXEC);
+	_cleanup_free_ char *shown = str_escape(mount->source, TEXT_SHOWN), *real = NULL;
+	struct outside item = { .kind = OUTSIDE_MOUNT, .place = mount->place,
+				.path = mount->source };
+	int result;
+
+	if (fd < 0) {
+		err_sys_as(err, ERR_SPEC_VALUE, errno, "mount %s", shown);
+		err_mend(err, "make it, or name a file or folder that exists");
+		return err_place(err, spec->file, mount->place.line, mount->place.column);
+	}
+	real = path_of(fd);
+	if (real && may_mount(spec, allowed, real)) {
+		mem_closep(&mount->fd);
+		mount->fd = TAKE_FD(fd);
+		return 0;
+	}
+	item.text = xasprintf("mount %s, which is elsewhere by now", shown);
+	result = outside_refuse(spec, &item, err);
+	free(item.text);
+	return result;
+}
+
+int outside_open_mounts(struct spec *spec, const struct allowed *allowed, struct err *err)
+{
+	for (size_t i = 0; i < spec->target.mount_count; i++)
+		if (spec->target.mounts[i].kind == MOUNT_BIND &&
+		    open_mount(spec, allowed, &spec->target.mounts[i], err) < 0)
+			return -1;
+	return 0;
 }

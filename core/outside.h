@@ -25,6 +25,14 @@ struct outside {
 void outside_find(const struct spec *spec, bool look, struct outside **ret, size_t *ret_count);
 void outside_free(struct outside *items, size_t count);
 
+struct allowed;
+/*
+ * Opens the sources of the target's bind mounts, each where it leads now, and looks by the descriptor whether
+ * that is in the project or allowed: what was checked is what is mounted, whatever becomes of its name.
+ * ERR_ALLOW with the place and the word that would do; ERR_SPEC_VALUE when it is not there.
+ */
+int outside_open_mounts(struct spec *spec, const struct allowed *allowed, struct err *err);
+
 /*
  * What the user allows: words of --allow and of the configuration file, each one of
  *
@@ -42,5 +50,7 @@ bool allowed_covers(const struct allowed *allowed, const struct outside *item);
 void allowed_done(struct allowed *allowed);
 /* The word that would allow it: "mounts=/etc". Owned. */
 char *outside_word(const struct outside *item);
+/* ERR_ALLOW for it, with its place, the word and where it can be written down. */
+int outside_refuse(const struct spec *spec, const struct outside *item, struct err *err);
 
 #endif

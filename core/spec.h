@@ -129,7 +129,7 @@ struct target {
 	struct process process;		/* command, environment (env_file below it), workdir, user */
 	bool has_command;
 	char *hostname;			/* NULL: the spec's name */
-	struct mount *mounts;
+	struct mount *mounts;		/* owned, and so are their descriptors */
 	size_t mount_count;
 	enum network_kind network;	/* none unless said */
 	struct place network_place;

@@ -126,6 +126,8 @@ void mounts_plan(const struct job *job, bool single_uid, struct mount_list *ret)
 
 	add_fixed(&list, fixed_before, ARRAY_SIZE(fixed_before));
 	add_fixed(&list, &pts, 1);
+	/* before anything of the job's can hide them */
+	add_fixed(&list, fixed_after, ARRAY_SIZE(fixed_after));
 	add(&list, &hosts_file);
 	if (*job->machine_id)
 		add(&list, &id_file);
@@ -135,7 +137,6 @@ void mounts_plan(const struct job *job, bool single_uid, struct mount_list *ret)
 		add_job_mount(&list, &job->mounts[i], i);
 	if (job->secret_count > 0)
 		add(&list, &secrets);
-	add_fixed(&list, fixed_after, ARRAY_SIZE(fixed_after));
 	if (job->read_only) {
 		const struct mount_op root = { MOUNT_OP_READ_ONLY, "/" };
 

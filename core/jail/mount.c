@@ -26,6 +26,12 @@ int mount_clone(const char *path, unsigned int flags)
 			    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
 }
 
+int mount_clone_fd(int fd, unsigned int flags)
+{
+	return (int)syscall(SYS_open_tree, fd, "",
+			    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | flags);
+}
+
 int mount_find(int fd, const char *what, struct err *err)
 {
 	_cleanup_close_ int again = -1;

@@ -8,6 +8,8 @@
 
 /* A detached clone of what is mounted at `path`; `flags`: AT_RECURSIVE or 0. -1 with errno. */
 int mount_clone(const char *path, unsigned int flags);
+/* The same of an open file or folder (O_PATH will do), which is in a mount of this namespace. */
+int mount_clone_fd(int fd, unsigned int flags);
 /*
  * The same file or folder as `fd`, but through a mount of this namespace (O_PATH): the kernel clones
  * and overlays no other. Found by its path and compared by inode. ERR_HOST when it was replaced.

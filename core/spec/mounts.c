@@ -181,14 +181,14 @@ int spec_read_mounts(struct spec_reader *r, const struct yaml_node *list, struct
 
 	ret->mounts = xcalloc(list->count, sizeof(*ret->mounts));
 	for (size_t i = 0; i < list->count; i++) {
-		_cleanup_(mount_done) struct mount mount = { 0 };
+		_cleanup_(mount_done) struct mount mount = { .fd = -1 };
 
 		if (read_mount(r, key, &list->items[i], &mount) < 0 ||
 		    check_target(r, &list->items[i], ret, &mount) < 0)
 			return -1;
 		mount.place = list->items[i].place;
 		ret->mounts[ret->mount_count++] = mount;
-		mount = (struct mount){ 0 };
+		mount = (struct mount){ .fd = -1 };
 	}
 	return 0;
 }

@@ -24,8 +24,10 @@ static void target_done(struct target *target)
 	process_done(&target->process);
 	free(target->hostname);
 	free(target->vm.kernel_path);
-	for (size_t i = 0; i < target->mount_count; i++)
+	for (size_t i = 0; i < target->mount_count; i++) {
+		mem_closep(&target->mounts[i].fd);
 		mount_done(&target->mounts[i]);
+	}
 	free(target->mounts);
 	*target = (struct target){ 0 };
 }

@@ -143,13 +143,10 @@ static int bind_as_root(struct container *container, size_t number, int userns, 
 {
 	const struct mount *mount = &container->job->mounts[number];
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
-	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, mount->source,
-			      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	int fd = mount_clone_fd(mount->fd, AT_RECURSIVE);
 
-	if (fd < 0) {
-		err_sys_as(err, ERR_CONTAINER, errno, "mount %s", mount->source);
-		return err_mend(err, "the source of a mount must exist and be readable");
-	}
+	if (fd < 0)
+		return err_sys_as(err, ERR_CONTAINER, errno, "mount %s", mount->source);
 	container->binds[number] = fd;
 	if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,
 		    sizeof(attr)) < 0) {

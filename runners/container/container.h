@@ -76,6 +76,18 @@ struct overlay_layers {
 int container_lower_option(const struct overlay_layers *layers, char *options, struct err *err);
 /* root.c: mounts the overlay; *ret_root is an O_PATH descriptor of it. */
 int container_mount_root(struct container *container, int *ret_root, struct err *err);
+/*
+ * inside.c: everything that is mounted below the root, by descriptor, in the order: what every instance has,
+ * with its sysctls and masks; files of its own; the job's mounts, none of which may land on the former.
+ */
+int container_mount_below(const struct container *container, int root, struct err *err);
+/* inside.c: after pivot_root: is what was to be written, masked and read-only so? */
+int container_check_inside(const struct container *container, struct err *err);
+/*
+ * inside.c: opens `path` as the image's links have it, but never through one into /proc, /sys or /dev:
+ * ERR_CONTAINER. -1 with errno and nothing in err when it cannot be opened.
+ */
+int container_open_inside(int root, const char *path, int flags, struct err *err);
 /* image.c: opens the trees of other images in `before`; makes container->binds of them. */
 int container_open_images(struct container *container, struct err *err);
 int container_bind_images(struct container *container, struct err *err);

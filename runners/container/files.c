@@ -32,8 +32,10 @@ static int make_text(const struct container *container, const char *text)
 int container_bind_text(const struct container *container, int root, const char *target,
 			const char *text, struct err *err)
 {
-	_cleanup_close_ int there = fs_open_in_root(root, target, O_PATH, 0), tree = -1;
+	_cleanup_close_ int there = container_open_inside(root, target, O_PATH, err), tree = -1;
 
+	if (there < 0 && err->code)
+		return -1;
 	if (there < 0 && errno == ENOENT)
 		return 0; /* stubs.c has made none: its folder is not there */
 	if (there < 0)
@@ -51,7 +53,9 @@ int container_put_secrets(const struct container *container, int root, struct er
 
 	if (job->secret_count == 0)
 		return 0;
-	dir = fs_open_in_root(root, SECRETS_FOLDER, O_RDONLY | O_DIRECTORY, 0);
+	dir = container_open_inside(root, SECRETS_FOLDER, O_RDONLY | O_DIRECTORY, err);
+	if (dir < 0 && err->code)
+		return -1;
 	if (dir < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "open " SECRETS_FOLDER);
 	for (size_t i = 0; i < job->secret_count; i++) {

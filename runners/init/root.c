@@ -198,10 +198,18 @@ static int mount_root(void)
 /* Places where no link of the image may stand in: /proc, /sys, /dev, as seen before and after. */
 static int is_ours(const char *target)
 {
+	static const char *const fixed[] = { "/proc", "/sys", "/dev" };
+
 	if (!strncmp(target, "/root/", 6))
 		target += 5;
-	return !strncmp(target, "/proc", 5) || !strncmp(target, "/sys", 4) ||
-	       !strncmp(target, "/dev", 4);
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+		size_t length = strlen(fixed[i]);
+
+		if (!strncmp(target, fixed[i], length) &&
+		    (target[length] == '/' || target[length] == '\0'))
+			return 1;
+	}
+	return 0;
 }
 
 /* The target of a mount, made where it is missing. */
@@ -231,11 +239,27 @@ static int make_target(const char *target)
 	return 0;
 }
 
+/* A link of the image must not move what the job mounts over what hides the guest's kernel. */
+static int is_moved(const char *target)
+{
+	static char found[PATH_ROOM];
+
+	if (is_ours(target))
+		return 0;
+	if (!realpath(target, found))
+		return 1;
+	if (!is_ours(found))
+		return 0;
+	setup.what = "mount: a link of the image leads into /proc, /sys or /dev";
+	errno = ELOOP;
+	return 1;
+}
+
 static int do_fs(uint32_t i)
 {
 	const char *options = setup.options[i][0] ? setup.options[i] : NULL;
 
-	if (make_target(setup.target[i]) < 0)
+	if (make_target(setup.target[i]) < 0 || is_moved(setup.target[i]))
 		return -1;
 	return mount(setup.source[i], setup.target[i], setup.source[i], setup.ops[i].flags, options);
 }
