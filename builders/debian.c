@@ -27,7 +27,6 @@
 
 #define KEYRING_BYTES_MAX (16u << 20)
 #define LIST_BYTES_MAX (16u << 20)
-#define LIST "main/binary-amd64/Packages.xz"
 
 /* ---- what a root is made of ------------------------------------------------------------------- */
 
@@ -184,46 +183,14 @@ static int debian_resolve(struct resolve *resolve, const struct source *source,
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
-/* What the store is asked for the packages that the suite's last root was made of. */
-static char *packages_question(const struct source *source)
-{
-	return xasprintf("debian packages of %s from %s", source->suite,
-			 source->mirror ? source->mirror : "the host's mirror");
-}
-
-static int open_before(struct store *store, const char *question, struct err *err)
-{
-	struct digest digest;
-	uint64_t bytes;
-	int fd, found = store_pin_get(store, question, &digest, err);
-
-	if (found == 1)
-		found = store_blob_open(store, &digest, &fd, &bytes, err);
-	/* without them all are fetched */
-	err_done(err);
-	return found == 1 ? fd : -1;
-}
-
-/* Publishes a finished file, and remembers it as the answer to a question. */
-static int keep(struct store *store, int fd, const char *question, struct err *err)
-{
-	struct digest digest;
-
-	if (worker_hash(fd, &digest, err) < 0 || store_blob_publish(store, fd, &digest, err) < 0)
-		return -1;
-	return store_pin_set(store, question, &digest, err);
-}
-
 /* What the root was made of: kept, and read for the lock. */
-static int take_list(struct build *build, const struct plan_step *step, int list,
+static int take_list(struct build *build, const struct plan_step *step, const char *lines,
 		     const struct release_file *release, struct lock_debian *ret, struct err *err)
 {
-	_cleanup_free_ char *lines = NULL, *question = list_question(&step->own_key);
+	_cleanup_free_ char *question = list_question(&step->own_key);
 	_cleanup_(str_done) struct str text = { 0 };
 	char hex[DIGEST_HEX_SIZE];
 
-	if (fs_read_fd(list, "the list of packages", LIST_BYTES_MAX, &lines, NULL, err) < 0)
-		return -1;
 	digest_hex(&release->in_release, hex);
 	str_addf(&text, "InRelease %s %lld\n%s", hex, (long long)release->date_s, lines);
 	if (store_text_set(build->store, question, text.text, text.length, err) < 0)
@@ -282,34 +249,21 @@ static int pack(struct build *build, const struct plan_step *step, int root,
 	return builder_pack(build->store, &request, root, step->summary, ret, err);
 }
 
-static int make(struct build *build, const struct plan_step *step, struct bootstrap *bootstrap,
-		const struct release_file *release, struct build_blob *ret, struct err *err)
+static int make(struct build *build, const struct plan_step *step, const struct suite *suite,
+		int64_t epoch_s, struct build_blob *ret, struct err *err)
 {
-	_cleanup_close_ int root = -1, packages = -1, list = -1, before = -1;
-	_cleanup_free_ char *question = packages_question(bootstrap->source);
-	struct store *store = build->store;
+	struct bootstrap bootstrap = { .suite = suite, .epoch_s = epoch_s };
+	_cleanup_free_ char *list = NULL;
+	_cleanup_close_ int root = -1;
 	struct lock_debian found = { 0 };
 	struct build_blob blob = { .fd = -1 };
-	bool partial;
 	int result;
 
-	before = open_before(store, question, err);
-	if (store_blob_new(store, &root, err) < 0 || store_blob_new(store, &packages, err) < 0 ||
-	    store_blob_new(store, &list, err) < 0)
+	if (store_blob_new(build->store, &root, err) < 0)
 		return -1;
-	bootstrap->packages_before = before;
-	bootstrap->root = root;
-	bootstrap->packages = packages;
-	bootstrap->list = list;
-	if (bootstrap_run(bootstrap, &partial, err) < 0) {
-		_cleanup_(err_done) struct err ignored = { 0 };
-
-		if (partial)
-			(void)keep(store, packages, question, &ignored);
-		return -1;
-	}
-	if (keep(store, packages, question, err) < 0 ||
-	    take_list(build, step, list, release, &found, err) < 0)
+	bootstrap.root = root;
+	if (bootstrap_run(&bootstrap, &list, err) < 0 ||
+	    take_list(build, step, list, suite->release, &found, err) < 0)
 		return -1;
 	result = agree(build, step, &found, &blob, err);
 	strv_done(&found.packages);
@@ -331,33 +285,49 @@ static char *mirror_of(const struct source *source, struct err *err)
 	return NULL;
 }
 
+static int open_keyring(const struct source *source, struct err *err)
+{
+	const char *path = source->keyring ? source->keyring : archive_keyring();
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd >= 0 ? fd : err_sys_as(err, ERR_HOST, errno, "open the keyring %s", path);
+}
+
 static int debian_open(struct build *build, const struct plan_step *step, struct stack *below,
 		       struct build_blob *ret, struct err *err)
 {
 	const struct source *source = step->source;
 	_cleanup_free_ char *mirror = mirror_of(source, err), *name = lock_question(source);
-	struct bootstrap bootstrap = { .store = build->store, .source = source,
-				       .mirror = mirror, .what = step->summary };
+	_cleanup_close_ int in_release = -1, keyring = -1;
 	struct lock_debian locked = { 0 };
 	bool is_locked = lock_debian_get(build->lock, name, &locked);
 	struct release_file release;
+	struct suite suite = { .store = build->store, .source = source, .mirror = mirror,
+			       .release = &release, .what = step->summary };
+	int64_t epoch_s;
 
 	(void)below;
 	if (build->offline)
 		return lock_refuse_offline(step->summary, is_locked ? &locked.list : NULL,
 					   mirror ? mirror : "a mirror", err);
 	/* the date of the archive is the date of what is made from it */
-	if (!mirror || archive_release(build->store, mirror, source->suite, source->keyring, LIST,
-				       &release, err) < 0)
+	if (!mirror || archive_release(build->store, mirror, source->suite, source->keyring,
+				       PACKAGES_LIST, &release, &in_release, err) < 0)
+		return -1;
+	keyring = open_keyring(source, err);
+	if (keyring < 0)
 		return -1;
 	if (build->store->map.kind == IDMAP_SINGLE)
-		log_note("single-uid mode: everything in the Debian root will belong to root");
-	bootstrap.epoch_s = is_locked ? locked.date_s : release.date_s;
-	if (bootstrap.epoch_s < LAYER_TIME)
-		bootstrap.epoch_s = LAYER_TIME;
-	if (make(build, step, &bootstrap, &release, ret, err) < 0)
+		log_note("single-uid mode: everything in the Debian root will belong to root, and its "
+			 "packages' scripts run with your own id in their jail");
+	epoch_s = is_locked ? locked.date_s : release.date_s;
+	if (epoch_s < LAYER_TIME)
+		epoch_s = LAYER_TIME;
+	suite.in_release = in_release;
+	suite.keyring = keyring;
+	if (make(build, step, &suite, epoch_s, ret, err) < 0)
 		return -1;
-	ret->time_s = bootstrap.epoch_s;
+	ret->time_s = epoch_s;
 	return 0;
 }
 
@@ -388,8 +358,8 @@ static int debian_check(struct resolve *resolve, const struct source *source,
 		strv_addf(ret_drifts, "debian %s: not in duet.lock", shown);
 		return 0;
 	}
-	if (!mirror || archive_release(resolve->store, mirror, source->suite, source->keyring, LIST,
-				       &release, err) < 0) {
+	if (!mirror || archive_release(resolve->store, mirror, source->suite, source->keyring,
+				       PACKAGES_LIST, &release, NULL, err) < 0) {
 		strv_addf(ret_drifts, "debian %s: %s", shown, err->msg);
 		err_done(err);
 		return 0;

@@ -109,7 +109,8 @@ int archive_fetch(struct store *store, const char *mirror, const char *path,
 /* ---- the signed list ------------------------------------------------------------------------- */
 
 int archive_release(struct store *store, const char *mirror, const char *suite,
-		    const char *keys, const char *file, struct release_file *ret, struct err *err)
+		    const char *keys, const char *file, struct release_file *ret, int *ret_fd,
+		    struct err *err)
 {
 	_cleanup_free_ char *path = xasprintf("dists/%s/InRelease", suite);
 	_cleanup_free_ char *text = NULL, *inside = NULL, *shown = str_escape(mirror, 200);
@@ -132,6 +133,8 @@ int archive_release(struct store *store, const char *mirror, const char *suite,
 	    release_parse(inside, inside_size, suite, file, (int64_t)time(NULL), ret, err) < 0)
 		return err_wrap(err, "verify %s/%s", shown, path);
 	digest_of(text, size, &ret->in_release);
+	if (ret_fd)
+		*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 

@@ -24,9 +24,10 @@ int archive_fetch(struct store *store, const char *mirror, const char *path,
 		  struct err *err);
 /*
  * Fetches the suite's InRelease, verifies it against `keys` (NULL: archive_keyring), and looks up
- * `file` in it. Errors: ERR_SIGNATURE, ERR_FETCH, ERR_HOST.
+ * `file` in it. *ret_fd (owned; ret_fd may be NULL) is the InRelease, an unnamed file of the store.
+ * Errors: ERR_SIGNATURE, ERR_FETCH, ERR_HOST.
  */
 int archive_release(struct store *store, const char *mirror, const char *suite, const char *keys,
-		    const char *file, struct release_file *ret, struct err *err);
+		    const char *file, struct release_file *ret, int *ret_fd, struct err *err);
 
 #endif

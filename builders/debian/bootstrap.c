@@ -1,259 +1,111 @@
 /*
- * mmdebstrap in a jail: see bootstrap.h. It makes the root in the jail's /tmp, where uid 0 owns what
- * it should own, and writes it as a tar; with SOURCE_DATE_EPOCH the same packages give the same bytes.
- * apt, inside, verifies each package by the archive's signature, also those that are handed in.
+ * A Debian root: see bootstrap.h.
  *
- *	before	new user, mount, pid, ipc and uts namespaces, the caller's ids: finds the folder for /tmp
- *	enter	uid 0 of the map: the host's tree read-only, /tmp, /proc; in single-uid mode the filter that
- *		answers chown; descriptors; exec
+ *	1  packages.c: the signed lists; apt says which packages; duet-worker fetches them by digest
+ *	2  mmdebstrap makes the root of that mirror, without a network (tools.h)
+ *	3  when nothing of its packages' scripts runs any more: the list of what is installed, and the tar;
+ *	   with SOURCE_DATE_EPOCH the same packages give the same bytes
+ *
+ * apt, inside, verifies each package again by the archive's signature. What the host is called and which
+ * resolver it has is nowhere inside, and so not in the root.
  */
 #include "builders/debian/bootstrap.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/mount.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/fs.h"
-#include "core/jail/filter.h"
 #include "core/jail/jail.h"
-#include "core/jail/mount.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "core/proc.h"
 #include "core/str.h"
 
-/* <sys/mount.h> of glibc 2.36 and <linux/mount.h> cannot be included together */
-int mount(const char *source, const char *target, const char *type, unsigned long flags,
-	  const void *data);
-
 #define LINE_MAX_BYTES 4096
-#define TAIL_BYTES 1200		/* of mmdebstrap's words in a message */
-#define FD_HIGH 100
+#define TAIL_BYTES 1200		/* of the tools' words in a message */
+#define LIST_BYTES_MAX (16u << 20)
 #define MEMORY_PLENTY (6ull << 30)	/* bytes available: a root of 3 GB fits in half of it */
-#define ARCHIVES "/tmp/archives"	/* in the jail */
-#define TAR "tar --sort=name --mtime=@0 --owner=0 --group=0 -cf -"
 
-/*
- * Descriptors that the hooks know by number; by bash, since sh need not know numbers above 9. Those
- * below are mmdebstrap's own, whose hooks are for sh.
- */
-enum { FD_LIST = 27, FD_BEFORE, FD_PACKAGES, FD_END };
+/* Behind mmdebstrap: the list on descriptor 3, the root on standard output. */
+static const char finish[] =
+	"set -eu\n"
+	"dpkg-query --admindir=" TOOLS_TARGET "/var/lib/dpkg -W "
+	"-f '${Package}_${Version}_${Architecture}.deb\n' >&3\n"
+	"exec tar --sort=name --mtime=@$SOURCE_DATE_EPOCH --clamp-mtime --numeric-owner "
+	"--one-file-system --format=pax "
+	"--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime "
+	"--xattrs --xattrs-exclude=system.* -C " TOOLS_TARGET " -cf - .\n";
 
-struct child {
-	const struct bootstrap *bootstrap;
-	const char *program;
-	const struct strv *argv;
-	int report, words;	/* both close with the child */
-	int folder;		/* the jail's /tmp, or with memory_bytes ARCHIVES in it */
-	uint64_t memory_bytes;	/* of a /tmp in memory; 0: on the disk */
-};
-
-void bootstrap_argv(const struct bootstrap *bootstrap, bool single_uid, struct strv *ret)
+void bootstrap_argv(const struct source *source, const char *mirror, bool single_uid,
+		    struct strv *ret)
 {
-	const struct source *source = bootstrap->source;
 	struct strv argv = { 0 };
 
 	strv_add(&argv, "mmdebstrap");
 	strv_add(&argv, "--mode=root");
-	strv_add(&argv, "--format=tar");
+	strv_add(&argv, "--format=directory");
 	strv_addf(&argv, "--variant=%s", source->variant);
-	/* an instance has its own /dev */
-	strv_add(&argv, "--skip=output/dev,essential/unlink,download/empty");
+	/* the target has its devices; nothing inside may mount */
+	strv_add(&argv, "--skip=check/empty,chroot/mount,output/dev");
 	strv_add(&argv, "--dpkgopt=force-unsafe-io");
-	/* with one id there is no group for terminals, and no user for apt's sandbox */
-	if (single_uid) {
-		strv_add(&argv, "--skip=chroot/mount/dev");
+	/* with one id there is no user for apt's sandbox, neither here nor in the root */
+	if (single_uid)
 		strv_add(&argv, "--aptopt=APT::Sandbox::User \"root\"");
-	}
-	if (source->keyring)
-		strv_addf(&argv, "--keyring=%s", source->keyring);
+	strv_add(&argv, "--keyring=" TOOLS_KEYRING);
 	for (size_t i = 0; i < source->packages.count; i++)
 		strv_addf(&argv, "--include=%s", source->packages.items[i]);
-	/* packages lie outside the root: what was fetched when something failed is there afterwards */
-	strv_addf(&argv, "--setup-hook=mkdir -p \"$1/var/cache/apt/archives\" " ARCHIVES "/partial && "
-		  "bash -c 'tar -C " ARCHIVES " -xf - <&%d 2>/dev/null || true' && "
-		  "mount -o bind " ARCHIVES " \"$1/var/cache/apt/archives\"", FD_BEFORE);
-	/* the list is of what is installed: others may be there from another root of the suite */
-	strv_addf(&argv, "--customize-hook=umount \"$1/var/cache/apt/archives\" && bash -c '"
-		  "set -o pipefail; cd " ARCHIVES " && dpkg-query --admindir=\"$1/var/lib/dpkg\" -W "
-		  "-f \"\\${Package}_\\${Version}_\\${Architecture}.deb\\n\" | sed s/:/%%3a/g | "
-		  "xargs sha256sum -- >&%d && %s -- *.deb >&%d' - \"$1\"",
-		  FD_LIST, TAR, FD_PACKAGES);
+	strv_addf(&argv, "--customize-hook=printf 'deb %%s %%s main\\n' '%s' '%s' "
+			 ">\"$1/etc/apt/sources.list\"", mirror, source->suite);
 	strv_add(&argv, source->suite);
-	strv_add(&argv, "-");
-	if (bootstrap->mirror)
-		strv_add(&argv, bootstrap->mirror);
+	strv_add(&argv, TOOLS_TARGET);
+	strv_add(&argv, "copy://" TOOLS_MIRROR);
 	*ret = argv;
 }
 
-/* ---- the child ------------------------------------------------------------------------------- */
-
-static int before(void *data)
+void bootstrap_environment(int64_t epoch_s, struct strv *ret)
 {
-	struct child *child = data;
-	struct err err = { 0 };
-	int found = mount_find(child->folder, "folder", &err);
-
-	if (found < 0)
-		return jail_report(child->report, &err);
-	child->folder = found;
-	return 0;
+	strv_add(ret, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
+	strv_add(ret, "LC_ALL=C.UTF-8");
+	strv_add(ret, "HOME=/tmp");
+	strv_add(ret, "TMPDIR=/tmp");
+	strv_add(ret, "DEBIAN_FRONTEND=noninteractive");
+	if (epoch_s > 0)
+		strv_addf(ret, "SOURCE_DATE_EPOCH=%lld", (long long)epoch_s);
 }
 
-/* /tmp in memory, and the folder of the store in it for packages only; takes `old` over. */
-static int make_memory(const struct child *child, int old, struct err *err)
-{
-	char options[64];
-	int target;
+/* ---- what they say --------------------------------------------------------------------------- */
 
-	close(old);
-	snprintf(options, sizeof(options), "mode=1777,size=%llu",
-		 (unsigned long long)child->memory_bytes);
-	if (mount("tmpfs", "/tmp", "tmpfs", 2 | 4 /* nosuid, nodev */, options) < 0 ||
-	    mkdir(ARCHIVES, 0755) < 0)
-		return err_sys_as(err, ERR_HOST, errno, "make /tmp for mmdebstrap");
-	target = open(ARCHIVES, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return target >= 0 ? target : err_sys_as(err, ERR_HOST, errno, "open " ARCHIVES);
-}
-
-static int make_mounts(const struct child *child, struct err *err)
-{
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID };
-	_cleanup_close_ int folder = -1, target = -1;
-	char path[40];
-
-	/* a mount of its own before all others become read-only */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", child->folder);
-	folder = mount_clone(path, 0);
-	target = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (folder < 0 || target < 0 || mount_make_private() < 0 ||
-	    syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) < 0)
-		return err_sys_as(err, ERR_HOST, errno, "make the host's tree read-only");
-	if (child->memory_bytes > 0)
-		target = make_memory(child, TAKE_FD(target), err);
-	if (target < 0)
-		return -1;
-	if (mount_attach(folder, target) < 0 ||
-	    mount("proc", "/proc", "proc", 2 | 4 | 8 /* nosuid, nodev, noexec */, NULL) < 0)
-		return err_sys_as(err, ERR_HOST, errno, "make /tmp and /proc for mmdebstrap");
-	return 0;
-}
-
-/* Every descriptor high first, so that none is overwritten before it was moved. */
-static int arrange(struct child *child)
-{
-	const struct bootstrap *bootstrap = child->bootstrap;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	const int given[FD_END] = {
-		[0] = null, [1] = bootstrap->root, [2] = child->words, [FD_LIST] = bootstrap->list,
-		[FD_BEFORE] = bootstrap->packages_before >= 0 ? bootstrap->packages_before : null,
-		[FD_PACKAGES] = bootstrap->packages,
-	};
-	int high[FD_END];
-
-	child->report = fcntl(child->report, F_DUPFD_CLOEXEC, FD_HIGH);
-	for (int i = 0; i < FD_END; i++)
-		high[i] = i <= 2 || i >= FD_LIST ? fcntl(given[i], F_DUPFD_CLOEXEC, FD_HIGH) : -1;
-	syscall(SYS_close_range, 3, FD_HIGH - 1, 0);
-	for (int i = 0; i < FD_END; i++)
-		if ((i <= 2 || i >= FD_LIST) && (high[i] < 0 || dup2(high[i], i) < 0))
-			return -1;
-	return child->report < 0 ? -1 : 0;
-}
-
-static int start(struct child *child, struct err *err)
-{
-	static const char *const passed[] = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
-					      "ALL_PROXY", "no_proxy", "NO_PROXY", NULL };
-	bool single = child->bootstrap->store->map.kind == IDMAP_SINGLE;
-	struct strv environment = { 0 };
-
-	strv_add(&environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-	strv_add(&environment, "LC_ALL=C.UTF-8");
-	strv_add(&environment, "HOME=/tmp");
-	strv_add(&environment, "TMPDIR=/tmp");
-	strv_add(&environment, "DEBIAN_FRONTEND=noninteractive");
-	strv_addf(&environment, "SOURCE_DATE_EPOCH=%lld", (long long)child->bootstrap->epoch_s);
-	for (size_t i = 0; passed[i]; i++)
-		if (getenv(passed[i]))
-			strv_setenv(&environment, passed[i], getenv(passed[i]));
-	if (make_mounts(child, err) < 0 || (single && filter_load(FILTER_OWNERS, err) < 0))
-		return -1;
-	umask(022);
-	if (chdir("/") < 0 || arrange(child) < 0)
-		return err_sys_as(err, ERR_HOST, errno, "arrange mmdebstrap's descriptors");
-	execve(child->program, child->argv->items, environment.items);
-	return err_sys_as(err, ERR_HOST, errno, "exec %s", child->program);
-}
-
-static int enter(void *data)
-{
-	struct child *child = data;
-	struct err err = { 0 };
-
-	start(child, &err);
-	return jail_report(child->report, &err);
-}
-
-/* ---- the parent ------------------------------------------------------------------------------ */
-
-/* What mmdebstrap says, line by line: "I: " begins a stage; the last bytes are kept. */
+/* What the tools say: "I: " begins a stage; the last bytes are kept. */
 struct words {
-	char line[LINE_MAX_BYTES];
-	size_t used;
+	const char *what;		/* borrowed */
 	struct str tail;
 	char last[LINE_MAX_BYTES];	/* the last line that is no stage */
 };
 
-static void take_line(const struct bootstrap *bootstrap, struct words *words)
+static void take_line(void *data, const char *line)
 {
-	_cleanup_free_ char *what = NULL;
+	struct words *words = data;
 
-	words->line[words->used] = '\0';
-	words->used = 0;
-	log_debug("%s", words->line);
-	if (str_has_prefix(words->line, "I: ")) {
-		_cleanup_free_ char *stage = str_escape(words->line + 3, 60);
+	log_debug("%s", line);
+	if (str_has_prefix(line, "I: ")) {
+		_cleanup_free_ char *stage = str_escape(line + 3, 60), *what = NULL;
 
-		what = xasprintf("%s: %s", bootstrap->what, stage);
+		what = xasprintf("%s: %s", words->what, stage);
 		log_progress(what, 0, 0);
 		return;
 	}
-	if (!*words->line)
-		return;
-	strcpy(words->last, words->line);
-	str_add(&words->tail, words->line);
+	snprintf(words->last, sizeof(words->last), "%s", line);
+	str_add(&words->tail, line);
 	str_add(&words->tail, "\n");
 	if (words->tail.length > 2 * TAIL_BYTES) {
 		memmove(words->tail.text, words->tail.text + words->tail.length - TAIL_BYTES,
 			TAIL_BYTES + 1);
 		words->tail.length = TAIL_BYTES;
 	}
-}
-
-static void listen_to(const struct bootstrap *bootstrap, int fd, struct words *words)
-{
-	char chunk[4096];
-	ssize_t got;
-
-	while ((got = read(fd, chunk, sizeof(chunk))) != 0) {
-		if (got < 0 && errno != EINTR)
-			break;
-		for (ssize_t i = 0; i < got; i++) {
-			if (chunk[i] == '\n' || chunk[i] == '\r' || words->used == LINE_MAX_BYTES - 1)
-				take_line(bootstrap, words);
-			if (chunk[i] != '\n' && chunk[i] != '\r')
-				words->line[words->used++] = chunk[i];
-		}
-	}
-	if (words->used > 0)
-		take_line(bootstrap, words);
 }
 
 /* mmdebstrap says what failed because of it, too. */
@@ -285,34 +137,30 @@ static char *reason(const struct words *words)
 	return out.text;
 }
 
-static int wait_for(const struct bootstrap *bootstrap, struct jail *jail, int words_fd, int report,
-		    struct err *err)
+int bootstrap_tools(struct tools *tools, const char *what, const char *name, struct err *err)
 {
-	struct words words = { 0 };
+	struct words words = { .what = what };
 	_cleanup_free_ char *why = NULL;
-	struct err told = { 0 };
-	int code;
+	int code, result;
 
-	listen_to(bootstrap, words_fd, &words);
-	jail_take_report(report, &told);
-	code = jail_wait(jail);
+	tools->said = take_line;
+	tools->data = &words;
+	result = tools_run(tools, &code, err);
 	why = reason(&words);
 	str_done(&words.tail);
-	if (told.code) {
-		err_move(err, &told);
-		return -1;
-	}
-	if (code == 0)
-		return 0;
-	err_set(err, ERR_DEBIAN, "mmdebstrap %s %d: %s", code > 128 ? "was killed by signal"
-								   : "ended with exit code",
+	if (result < 0 || code == 0)
+		return result;
+	err_set(err, ERR_DEBIAN, "%s %s %d: %s", name, code > 128 ? "was killed by signal"
+								  : "ended with exit code",
 		code > 128 ? code - 128 : code, why);
 	if (strstr(why, "No space left on device"))
 		return err_mend(err, "the root is made in half of the memory where 6 GiB are available, "
 				     "else in the store: make room there");
-	return err_mend(err, "-v shows all that it says; is the suite's name right, and the mirror "
-			     "reached?");
+	return err_mend(err, "-v shows all that it says; are the names of the suite and of the packages "
+			     "right?");
 }
+
+/* ---- making ---------------------------------------------------------------------------------- */
 
 /*
  * A root is made of some ten thousand small files that are packed and thrown away: in memory, where
@@ -334,85 +182,131 @@ static uint64_t memory_for_root(void)
 	return kib * 1024 >= MEMORY_PLENTY ? kib * 1024 / 2 : 0;
 }
 
-static int run_in(const struct bootstrap *bootstrap, const struct strv *argv, int folder,
-		  struct err *err)
+/* "NAME_VERSION_ARCHITECTURE.deb" of dpkg to the name of the file that apt took. Owned. */
+static char *file_of(const char *line, size_t length)
 {
-	_cleanup_free_ char *program = proc_find_helper(argv->items[0]);
-	struct child child = { .bootstrap = bootstrap, .program = program, .argv = argv,
-			       .folder = folder, .memory_bytes = memory_for_root() };
-	struct jail_entry entry = { .before = before, .enter = enter, .data = &child };
-	_cleanup_close_ int words = -1, words_end = -1, report = -1, report_end = -1;
-	struct jail jail;
-	int pair[2];
+	struct str out = { 0 };
 
-	if (!program) {
-		err_set(err, ERR_HOST, "make a Debian root: %s is not installed", argv->items[0]);
-		return err_mend(err, "sudo apt-get install mmdebstrap");
-	}
-	if (pipe2(pair, O_CLOEXEC) < 0)
-		return err_sys(err, errno, "make pipe");
-	words = pair[0];
-	child.words = words_end = pair[1];
-	if (pipe2(pair, O_CLOEXEC) < 0)
-		return err_sys(err, errno, "make pipe");
-	report = pair[0];
-	child.report = report_end = pair[1];
-	if (jail_start(&jail, &bootstrap->store->map,
-		       (uint64_t)(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS), &entry,
-		       err) < 0)
+	for (size_t i = 0; i < length; i++)
+		line[i] == ':' ? str_add(&out, "%3a") : str_addn(&out, line + i, 1);
+	return out.text;
+}
+
+/* What is installed with the digest that it was fetched by: nothing else can have got in. */
+static int make_list(int fd, const struct packages *packages, char **ret, struct err *err)
+{
+	_cleanup_free_ char *installed = NULL;
+	struct str out = { 0 };
+
+	if (fs_read_fd(fd, "the list of packages", LIST_BYTES_MAX, &installed, NULL, err) < 0)
 		return -1;
-	close(TAKE_FD(words_end));
-	close(TAKE_FD(report_end));
-	return wait_for(bootstrap, &jail, words, report, err);
+	str_add(&out, "");
+	for (const char *at = installed; *at;) {
+		size_t length = strcspn(at, "\n");
+		_cleanup_free_ char *file = length ? file_of(at, length) : NULL;
+		const struct package *package = file ? packages_find(packages, file) : NULL;
+		char hex[DIGEST_HEX_SIZE];
+
+		if (!package) {
+			_cleanup_free_ char *shown = str_escape(file ? file : "", 200);
+
+			str_done(&out);
+			return err_set(err, ERR_DEBIAN, "the root has a package that was not fetched: %s",
+				       shown);
+		}
+		digest_hex(&package->sha256, hex);
+		str_addf(&out, "%s  %s\n", hex, file);
+		at += length + (at[length] == '\n');
+	}
+	*ret = out.text;
+	return 0;
 }
 
-/* What was fetched before it failed, for the next try; whole packages and parts of one. */
-static void save_packages(const struct bootstrap *bootstrap, int folder)
-{
-	static const char *const words[] = { "tar", "-C", ARCHIVES, "--exclude=./lock", "-cf", "-",
-					     "." };
-	struct bootstrap saving = *bootstrap;
-	_cleanup_(strv_done) struct strv argv = { 0 };
-	_cleanup_(err_done) struct err ignored = { 0 };
+/* The caller's own id stands for nobody there: the folder is root's of the jail. */
+struct owner {
+	int folder;
+	uint32_t id;	/* in the store's map */
+};
 
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		strv_add(&argv, words[i]);
-	saving.root = bootstrap->packages;
-	(void)run_in(&saving, &argv, folder, &ignored);
+static int give_away(void *data)
+{
+	const struct owner *owner = data;
+
+	/* apt's and dpkg's other users go through it, too */
+	return fchown(owner->folder, owner->id, owner->id) < 0 || fchmod(owner->folder, 0755) < 0;
 }
 
-static int run(const struct bootstrap *bootstrap, int folder, bool *ret_partial, struct err *err)
+static int make_target(const struct bootstrap *bootstrap, struct store_tmp *tmp, int *ret,
+		       struct err *err)
 {
-	bool single = bootstrap->store->map.kind == IDMAP_SINGLE;
-	_cleanup_(strv_done) struct strv argv = { 0 };
+	struct store *store = bootstrap->suite->store;
+	struct owner owner = { .id = store->map.kind == IDMAP_SUBIDS ? 1 : 0 };
+	_cleanup_close_ int folder = -1;
 
-	/* apt's sandbox user makes files there, too */
-	if (fchmod(folder, 01777) < 0)
-		return err_sys_as(err, ERR_STORE, errno, "make a folder for mmdebstrap");
-	bootstrap_argv(bootstrap, single, &argv);
-	if (run_in(bootstrap, &argv, folder, err) == 0)
-		return 0;
-	*ret_partial = err->code == ERR_DEBIAN;
-	if (*ret_partial)
-		save_packages(bootstrap, folder);
-	return -1;
+	if (store_tree_new(store, tmp, &folder, err) < 0)
+		return -1;
+	owner.folder = folder;
+	if (owner.id && jail_run(&store->map, give_away, &owner, "make a folder for mmdebstrap", err) < 0)
+		return -1;
+	*ret = TAKE_FD(folder);
+	return 0;
 }
 
-int bootstrap_run(const struct bootstrap *bootstrap, bool *ret_partial, struct err *err)
+static int make(const struct bootstrap *bootstrap, int mirror, struct store_tmp *tmp, int list,
+		struct err *err)
 {
+	const struct suite *suite = bootstrap->suite;
+	_cleanup_(strv_done) struct strv argv = { 0 }, last = { 0 }, environment = { 0 };
+	_cleanup_close_ int target = -1;
+	struct tools tools = {
+		.map = &suite->store->map, .mirror = mirror, .keyring = suite->keyring, .target = -1,
+		.memory_bytes = memory_for_root(), .environment = &environment,
+		.steps = { { .argv = &argv, .out = -1, .more = -1 },
+			   { .argv = &last, .out = bootstrap->root, .more = list } },
+		.step_count = 2,
+	};
+
+	if (tools.memory_bytes == 0 && make_target(bootstrap, tmp, &target, err) < 0)
+		return -1;
+	tools.target = target;
+	bootstrap_argv(suite->source, suite->mirror, tools.map->kind == IDMAP_SINGLE, &argv);
+	strv_add(&last, "sh");
+	strv_add(&last, "-c");
+	strv_add(&last, finish);
+	bootstrap_environment(bootstrap->epoch_s, &environment);
+	return bootstrap_tools(&tools, suite->what, "mmdebstrap", err);
+}
+
+static int run(const struct bootstrap *bootstrap, struct store_tmp *tmp, char **ret_list,
+	       struct err *err)
+{
+	_cleanup_close_ int mirror = -1, list = memfd_create("packages", MFD_CLOEXEC);
+	struct packages packages = { 0 };
+	int result;
+
+	if (list < 0)
+		return err_sys(err, errno, "make a file in memory");
+	mirror = fs_open_dir_made(tmp->dir, "mirror", 0755, err);
+	if (mirror < 0 || packages_mirror(bootstrap->suite, mirror, &packages, err) < 0)
+		return -1;
+	result = make(bootstrap, mirror, tmp, list, err);
+	if (result == 0)
+		result = make_list(list, &packages, ret_list, err);
+	packages_done(&packages);
+	return result;
+}
+
+int bootstrap_run(const struct bootstrap *bootstrap, char **ret_list, struct err *err)
+{
+	struct store *store = bootstrap->suite->store;
 	struct err ignored = { 0 };
 	struct store_tmp tmp;
-	int folder, result;
+	int result;
 
-	*ret_partial = false;
-	if (store_tmp_new(bootstrap->store, &tmp, err) < 0)
+	if (store_tmp_new(store, &tmp, err) < 0)
 		return -1;
-	result = store_tree_new(bootstrap->store, &tmp, &folder, err);
-	if (result == 0) {
-		result = run(bootstrap, folder, ret_partial, err);
-		close(folder);
-	}
-	(void)store_tmp_drop(bootstrap->store, &tmp, &ignored);
+	result = run(bootstrap, &tmp, ret_list, err);
+	(void)store_tmp_drop(store, &tmp, &ignored);
 	err_done(&ignored);
 	return result;
 }

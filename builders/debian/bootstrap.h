@@ -1,34 +1,32 @@
-/* mmdebstrap in a jail: a Debian root as a tar, its packages, and what they are. */
+/* A Debian root as a tar, made by mmdebstrap in the jail of tools.h, and what it is made of. */
 #ifndef DUET_BUILDERS_DEBIAN_BOOTSTRAP_H
 #define DUET_BUILDERS_DEBIAN_BOOTSTRAP_H
 
 #include <stdint.h>
 
+#include "builders/debian/packages.h"
+#include "builders/debian/tools.h"
 #include "core/err.h"
-#include "core/spec.h"
-#include "core/store.h"
 
 struct bootstrap {
-	struct store *store;		/* borrowed */
-	const struct source *source;	/* borrowed; SOURCE_DEBIAN */
-	const char *mirror;		/* borrowed; NULL: mmdebstrap's own */
+	const struct suite *suite;	/* borrowed */
 	int64_t epoch_s;		/* no file is newer: SOURCE_DATE_EPOCH */
-	int packages_before;		/* borrowed; a tar of packages that may be taken; -1: none */
 	int root;			/* borrowed; writable, empty: gets the root as a plain tar */
-	int packages;			/* borrowed; likewise: a tar of all packages that were used */
-	int list;			/* borrowed; likewise: a line "SHA256  FILE" for each of them */
-	const char *what;		/* borrowed; for progress: "debian bookworm" */
 };
 
 /*
- * Runs it and waits; stages are shown as they come. What the jail has: the host's tree, read-only, the
- * host's network, a temporary folder of the store as /tmp, the store's id map. Errors: ERR_HOST when
- * there is no mmdebstrap, ERR_DEBIAN with its own last words. *ret_partial: it failed, and `packages`
- * has what was fetched until then: handed in as packages_before it is not fetched again.
+ * Fetches what is missing, runs mmdebstrap on it and waits; stages are shown as they come. *ret_list (owned):
+ * a line "SHA256  NAME_VERSION_ARCHITECTURE.deb" for each package that is installed. Errors: those of
+ * packages_mirror; ERR_DEBIAN with the tools' own words.
  */
-int bootstrap_run(const struct bootstrap *bootstrap, bool *ret_partial, struct err *err);
+int bootstrap_run(const struct bootstrap *bootstrap, char **ret_list, struct err *err);
 
-/* mmdebstrap's argv. Pure; for tests. */
-void bootstrap_argv(const struct bootstrap *bootstrap, bool single_uid, struct strv *ret);
+/* The tools' environment. */
+void bootstrap_environment(int64_t epoch_s, struct strv *ret);
+/* Runs them; `name` is who failed when one did, with the reason that it gave. */
+int bootstrap_tools(struct tools *tools, const char *what, const char *name, struct err *err);
+/* mmdebstrap's argv; `mirror` is what the root's own sources.list says. Pure; for tests. */
+void bootstrap_argv(const struct source *source, const char *mirror, bool single_uid,
+		    struct strv *ret);
 
 #endif

@@ -90,7 +90,7 @@ static int read_suite(struct store *store, char *mirror, const char *name, struc
 	_cleanup_close_ int list = -1;
 
 	ret->mirror = mirror;
-	if (archive_release(store, mirror, name, NULL, LIST_PATH, &file, err) < 0)
+	if (archive_release(store, mirror, name, NULL, LIST_PATH, &file, NULL, err) < 0)
 		return -1;
 	if (file.bytes > DEBIAN_LIST_BYTES_MAX)
 		return err_set(err, ERR_SIGNATURE, "%s of %s has more than %u bytes", LIST_PATH, name,

@@ -128,6 +128,27 @@ char *idmap_text(const struct idmap_extent *extents, uint32_t count)
 	return text.text;
 }
 
+void idmap_leave_out(struct idmap_extent *extents, uint32_t *count, uint32_t outside)
+{
+	for (uint32_t i = 0; i < *count; i++) {
+		struct idmap_extent *extent = &extents[i];
+		uint32_t next = i + 1;
+
+		/* at the front of its extent: the caller's own id is the first of all */
+		if (extent->outside != outside || (*count == 1 && extent->count == 1))
+			continue;
+		extent->outside++;
+		if (--extent->count == 0) {
+			memmove(extent, extent + 1, (*count - i - 1) * sizeof(*extent));
+			(*count)--;
+			next = i;
+		}
+		for (uint32_t j = next; j < *count; j++)
+			extents[j].inside--;
+		return;
+	}
+}
+
 static bool outside_of(const struct idmap_extent *extents, uint32_t count,
 		       uint32_t inside, uint32_t *ret)
 {

@@ -55,6 +55,11 @@ int idmap_find(struct idmap *ret, bool force_single, const char **ret_why,
  * last range changes its halves; false (nothing is changed) when there is none.
  */
 bool idmap_vary(struct idmap *map);
+/*
+ * Takes a host id out of a map; the ids inside move up to where it was. What it was the only one of stays
+ * a map: the last id is not taken.
+ */
+void idmap_leave_out(struct idmap_extent *extents, uint32_t *count, uint32_t outside);
 /* Host id for an id inside; false when nobody stands for it. */
 bool idmap_uid_outside(const struct idmap *map, uint32_t inside, uint32_t *ret);
 bool idmap_gid_outside(const struct idmap *map, uint32_t inside, uint32_t *ret);

@@ -72,7 +72,8 @@ duet: note: on vm'
 	is 'all: in the order of the spec' $? 3
 	is 'all: the order is said' "$(grep 'note: on' "$W/err")" 'duet: note: on vm
 duet: note: on container'
-	out=$(echo data | all -- cat)
+	echo data >"$W/in"
+	out=$(all -- cat <"$W/in")
 	is 'all: a standard input that is not empty' $? 125
 	has 'all: it is refused' "$(cat "$W/err")" 'error[usage]: run --on all: standard input is not empty'
 	is 'all: and nothing ran' "$out" ''
