@@ -44,7 +44,7 @@ echo 20 >"$W/cut"
 spec small "debian: bookworm, mirror: \"$mirror\""
 "$DUET" build --store "$store" -C "$P" >"$W/out" 2>"$W/err"
 is 'a network that breaks off: exit code' $? 1
-has 'a network that breaks off: said so' "$(cat "$W/err")" 'duet.yaml:3:15: error[debian.failed]'
+has 'a network that breaks off: said so' "$(cat "$W/err")" 'duet.yaml:3:15: error[fetch.failed]'
 is 'a network that breaks off: nothing is left' "$(ls -A "$store/v1/tmp")" ''
 rm "$W/cut"
 : >"$W/asked"
