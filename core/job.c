@@ -106,6 +106,16 @@ void mount_done(struct mount *mount)
 	*mount = (struct mount){ .fd = -1 };
 }
 
+bool job_writes_to_host(const struct job *job)
+{
+	bool can_remount = job->capabilities >> 21 & 1; /* CAP_SYS_ADMIN */
+
+	for (size_t i = 0; i < job->mount_count; i++)
+		if (job->mounts[i].kind == MOUNT_BIND && (!job->mounts[i].read_only || can_remount))
+			return true;
+	return false;
+}
+
 static void secret_done(struct job_secret *secret)
 {
 	if (secret->value)

@@ -124,6 +124,12 @@ void process_copy(struct process *to, const struct process *from);
  */
 void process_overlay(struct process *base, const struct process *over);
 
+/*
+ * Whether it can write to files of the host: then no file may get set-id bits inside. A job with SYS_ADMIN
+ * can make a read-only mount writable.
+ */
+bool job_writes_to_host(const struct job *job);
+
 void identity_done(struct identity *identity);
 void mount_done(struct mount *mount);
 void job_done(struct job *job);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ static const struct filter filters[FILTER_COUNT] = {
     [FILTER_FETCH] = {"fetch", fetch_code, ARRAY_SIZE(fetch_code)},
     [FILTER_QEMU] = {"qemu", qemu_code, ARRAY_SIZE(qemu_code)},
     [FILTER_OWNERS] = {"owners", owners_code, ARRAY_SIZE(owners_code)},
+    [FILTER_NO_SETID] = {"no-setid", no_setid_code, ARRAY_SIZE(no_setid_code)},
 };
 
 const struct filter *filter_get(enum filter_kind kind)
@@ -41,6 +43,19 @@ int filter_load_gaining(enum filter_kind kind, struct err *err)
 			       "load the system call filter %s: it is not there when "
 			       "read back",
 			       filter->name);
+	return 0;
+}
+
+/* PR_GET_SECCOMP says that there is a filter, not how many: without this one it is EBADF. */
+int filter_load_no_setid(struct err *err)
+{
+	if (filter_load_gaining(FILTER_NO_SETID, err) < 0)
+		return -1;
+	if (fchmod(-1, S_ISUID) == 0 || errno != EPERM)
+		return err_set(err, -EPERM,
+			       "load the system call filter %s: it refuses nothing when "
+			       "tried",
+			       filter_get(FILTER_NO_SETID)->name);
 	return 0;
 }
 

@@ -18,6 +18,7 @@ enum filter_kind {
 	FILTER_FETCH,		/* duet-worker fetch: the network, reading, one file to write */
 	FILTER_QEMU,		/* what runs a guest: threads and the files it was given */
 	FILTER_OWNERS,		/* all is allowed; chown and mknod answer success (single-uid mode) */
+	FILTER_NO_SETID,	/* on top of another: nobody gives set-id bits to a file */
 	FILTER_COUNT
 };
 
@@ -38,6 +39,11 @@ int filter_load(enum filter_kind kind, struct err *err);
  * the caller's user namespace.
  */
 int filter_load_gaining(enum filter_kind kind, struct err *err);
+/*
+ * FILTER_NO_SETID on top of what is there, with what filter_load_gaining needs or behind filter_load;
+ * read back by a call that it must refuse.
+ */
+int filter_load_no_setid(struct err *err);
 /* sha256 of the code: goes into run records. */
 void filter_digest(enum filter_kind kind, char ret_hex[65]);
 

@@ -125,7 +125,8 @@ static void emit_guard(struct code *code, const struct filter_guard *guard, bool
 {
 	uint32_t answer = SECCOMP_RET_ERRNO | (uint32_t)guard->answer;
 	uint32_t argument = ARGUMENTS + 8 * guard->argument + LOW_WORD;
-	bool masked = guard->mask != ALL_BITS;
+	uint32_t when = ARGUMENTS + 8 * guard->when + LOW_WORD;
+	bool masked = guard->mask != ALL_BITS, conditional = guard->when_bits != 0;
 	bool deny = guard->test == GUARD_DENY;
 	int number = resolve(guard->call);
 	uint32_t left = guard->count;
@@ -135,9 +136,16 @@ static void emit_guard(struct code *code, const struct filter_guard *guard, bool
 	if (number >= CALLS_MAX || guarded[number])
 		die("guarded twice, or number out of range", guard->call);
 	guarded[number] = true;
-	/* skipped when it is another call: load, mask, a test per value, return, jump */
-	emit(code, BPF_JMP | BPF_JEQ | BPF_K, 0, (uint8_t)(1 + masked + left + 2),
-	     (uint32_t)number);
+	/* skipped when it is another call: condition, load, mask, a test per value, return,
+	 * jump */
+	emit(code, BPF_JMP | BPF_JEQ | BPF_K, 0,
+	     (uint8_t)(2 * conditional + 1 + masked + left + 2), (uint32_t)number);
+	if (conditional) {
+		emit(code, BPF_LD | BPF_W | BPF_ABS, 0, 0, when);
+		/* else on to the tree: behind load, mask, tests and return */
+		emit(code, BPF_JMP | BPF_JSET | BPF_K, 0, (uint8_t)(1 + masked + left + 1),
+		     guard->when_bits);
+	}
 	emit(code, BPF_LD | BPF_W | BPF_ABS, 0, 0, argument);
 	if (masked)
 		emit(code, BPF_ALU | BPF_AND | BPF_K, 0, 0, guard->mask);

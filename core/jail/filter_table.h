@@ -11,7 +11,8 @@
  *
  * Guards look at one argument of a call that the groups let pass. They compare its low 32
  * bits, as the kernel does for int arguments: a comparison of all 64 could be walked
- * around by setting a bit that the kernel then throws away (CVE-2019-10063).
+ * around by setting a bit that the kernel then throws away (CVE-2019-10063). A guard may
+ * have a condition on another argument: a mode means something only beside O_CREAT.
  */
 #ifndef DUET_CORE_JAIL_FILTER_TABLE_H
 #define DUET_CORE_JAIL_FILTER_TABLE_H
@@ -23,6 +24,7 @@
 #include <sched.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <asm/ioctls.h>
@@ -49,6 +51,9 @@ struct filter_guard {
 	uint32_t mask;
 	uint32_t count;
 	uint32_t values[12];
+	/* it looks only when argument `when` has one of these bits; 0: always */
+	unsigned int when;
+	uint32_t when_bits;
 };
 
 struct filter_profile {
@@ -318,6 +323,43 @@ static const struct filter_guard qemu_guards[] = {
 	{ NULL },
 };
 
+/*
+ * On top of another filter where the job can write to folders of the host: mode bits that
+ * grant rights to whoever starts a file do not leave the instance. A filter sees no path,
+ * so they are refused everywhere inside, and of folders too, where S_ISGID grants nothing.
+ * mkdir is not here: the kernel takes these bits out of its mode.
+ *
+ * openat2 has its mode in memory, io_uring makes calls that no filter sees. A job with
+ * SYS_ADMIN and no other filter could mount an overlay whose upper is such a folder, and
+ * have the kernel copy set-id programs of the image into it: no new file system is mounted.
+ * Foreign ABIs have these calls too.
+ */
+#define SETID_BITS (S_ISUID | S_ISGID)
+#define MAKES_FILE (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))
+
+static const struct filter_calls no_setid_calls[] = {
+	{ ENOSYS, "openat2" },
+	{ EPERM, "fsopen io_uring_setup" },
+	{ 0, NULL },
+};
+
+static const struct filter_guard no_setid_guards[] = {
+	{ "chmod", 1, GUARD_ONLY, EPERM, SETID_BITS, 1, { 0 } },
+	{ "fchmod", 1, GUARD_ONLY, EPERM, SETID_BITS, 1, { 0 } },
+	{ "fchmodat", 2, GUARD_ONLY, EPERM, SETID_BITS, 1, { 0 } },
+	{ "fchmodat2=452", 2, GUARD_ONLY, EPERM, SETID_BITS, 1, { 0 } },
+	{ "creat", 1, GUARD_ONLY, EPERM, SETID_BITS, 1, { 0 } },
+	{ "open", 2, GUARD_ONLY, EPERM, SETID_BITS, 1, { 0 }, 1, MAKES_FILE },
+	{ "openat", 3, GUARD_ONLY, EPERM, SETID_BITS, 1, { 0 }, 2, MAKES_FILE },
+	{ "mknod", 1, GUARD_ONLY, EPERM, SETID_BITS, 1, { 0 } },
+	{ "mknodat", 2, GUARD_ONLY, EPERM, SETID_BITS, 1, { 0 } },
+	/* without one of these bits it mounts what was not mounted before */
+	{ "mount", 3, GUARD_DENY, EPERM,
+	  MS_REMOUNT | MS_BIND | MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE | MS_MOVE, 1,
+	  { 0 } },
+	{ NULL },
+};
+
 static const struct filter_profile profiles[] = {
 	{ "job", ENOSYS, ENOSYS, { job_calls }, { job_guards } },
 	{ "job_single", ENOSYS, ENOSYS,
@@ -327,6 +369,7 @@ static const struct filter_profile profiles[] = {
 	{ "fetch", KILL, KILL,
 	  { worker_calls, fetch_calls }, { worker_guards, fetch_guards } },
 	{ "owners", ALLOW, ALLOW, { single_calls }, { single_guards } },
+	{ "no_setid", ALLOW, ENOSYS, { no_setid_calls }, { no_setid_guards } },
 	{ "qemu", ENOSYS, KILL, { qemu_calls, job_calls }, { qemu_guards } },
 };
 

@@ -76,6 +76,16 @@ int idmap_write(const struct idmap *map, pid_t pid, struct err *err);
 char *idmap_text(const struct idmap_extent *extents, uint32_t count);
 
 /*
+ * Pure: the map of a bind mount of IDMAP_RANGE, for a user namespace that mount_setattr(2) takes: its
+ * ids inside are those on the disk. `owner`, who has the folder on the host, and `inside`, below
+ * IDMAP_COUNT, change places, so that what the job's user makes there is the owner's; all others below
+ * IDMAP_COUNT stand for themselves. Without `with_root` the host's root stands for nobody, unless it is
+ * `owner`: its files can be looked at, and nothing can be given to it. Returns how many extents.
+ */
+uint32_t idmap_bind(uint32_t owner, uint32_t inside, bool with_root,
+		    struct idmap_extent ret[IDMAP_EXTENTS_MAX]);
+
+/*
  * Pure: the ranges of a user in the text of /etc/subuid or /etc/subgid, by `name` (may be
  * NULL) or by `id`; digits are always an id. Lines that are malformed, empty, past the
  * last id, that begin at 0 (the host's root) or overlap an earlier one are skipped.

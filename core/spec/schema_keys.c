@@ -161,7 +161,9 @@ const struct schema_key schema_keys[] = {
 	  .help = "Host name inside." },
 	{ "target", "mounts", SCHEMA_MOUNT, SCHEMA_LIST, "mount", .expands = true,
 	  .items_max = JOB_MOUNTS_MAX,
-	  .help = "Folders and files of the host, and memory file systems; writable unless :ro." },
+	  .help = "Folders and files of the host, and memory file systems; writable unless :ro. "
+		  "Beside a writable one of the host no file gets set-id bits: see RIGHTS OF A JOB in "
+		  "duet(1)." },
 	{ "target", "network", SCHEMA_WORD, SCHEMA_ONE, .words = network_words,
 	  .fallback = "none", .help = "The network inside: none has loopback only, nat a way out (container only, with "
 		  "pasta); the host's loopback is out of reach." },

@@ -96,39 +96,38 @@ static int pause_forever(void *data)
 }
 
 /*
- * The map for bind mounts of root: host id 0 stands for the job's user, and the job's own id takes
- * the place of 0, so that what it makes in the project folder belongs to the caller.
+ * The maps of root's bind mounts, one for each pair of owners of a source. Who has the folder on the
+ * host stands for the job's user, so that what the job makes there belongs to that owner; in a folder
+ * that is somebody's, the host's root stands for nobody.
  */
-static void bind_extents(uint32_t job_id, struct idmap_extent *extents, uint32_t *ret_count)
-{
-	uint32_t count = 0;
+struct bind_maps {
+	struct {
+		uid_t uid;
+		gid_t gid;
+		int userns;	/* owned */
+	} at[CONTAINER_BINDS_MAX];
+	size_t count;
+};
 
-	if (job_id == 0 || job_id >= IDMAP_COUNT) {
-		extents[count++] = (struct idmap_extent){ 0, IDMAP_ROOT_BASE, IDMAP_COUNT };
-		*ret_count = count;
-		return;
-	}
-	extents[count++] = (struct idmap_extent){ 0, IDMAP_ROOT_BASE + job_id, 1 };
-	if (job_id > 1)
-		extents[count++] = (struct idmap_extent){ 1, IDMAP_ROOT_BASE + 1, job_id - 1 };
-	extents[count++] = (struct idmap_extent){ job_id, IDMAP_ROOT_BASE, 1 };
-	if (job_id + 1 < IDMAP_COUNT)
-		extents[count++] = (struct idmap_extent){
-			job_id + 1, IDMAP_ROOT_BASE + job_id + 1, IDMAP_COUNT - job_id - 1 };
-	*ret_count = count;
+static void bind_maps_done(struct bind_maps *maps)
+{
+	for (size_t i = 0; i < maps->count; i++)
+		close(maps->at[i].userns);
 }
 
 /* A user namespace that only names a map; it lives as long as its descriptor. */
-static int open_map(const struct job *job, struct err *err)
+static int open_map(const struct job *job, const struct stat *source, struct err *err)
 {
+	bool of_root = source->st_uid == 0;
 	struct idmap map = { .kind = IDMAP_RANGE };
-	struct jail_entry entry = { .enter = pause_forever };
+	/* it waits before it would become root: the map may not have any */
+	struct jail_entry entry = { .before = pause_forever };
 	struct jail jail;
 	char path[40];
 	int fd;
 
-	bind_extents(job->identity.uid, map.uids, &map.uid_extents);
-	bind_extents(job->identity.gid, map.gids, &map.gid_extents);
+	map.uid_extents = idmap_bind(source->st_uid, job->identity.uid, of_root, map.uids);
+	map.gid_extents = idmap_bind(source->st_gid, job->identity.gid, of_root, map.gids);
 	if (jail_start(&jail, &map, 0, &entry, err) < 0)
 		return -1;
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)jail.pid);
@@ -139,15 +138,41 @@ static int open_map(const struct job *job, struct err *err)
 	return fd;
 }
 
-static int bind_as_root(struct container *container, size_t number, int userns, struct err *err)
+/* Borrowed from `maps`; -1 with err. */
+static int find_map(struct bind_maps *maps, const struct job *job, const struct stat *source,
+		    struct err *err)
+{
+	int userns;
+
+	for (size_t i = 0; i < maps->count; i++)
+		if (maps->at[i].uid == source->st_uid && maps->at[i].gid == source->st_gid)
+			return maps->at[i].userns;
+	userns = open_map(job, source, err);
+	if (userns < 0)
+		return -1;
+	maps->at[maps->count].uid = source->st_uid;
+	maps->at[maps->count].gid = source->st_gid;
+	maps->at[maps->count++].userns = userns;
+	return userns;
+}
+
+static int bind_as_root(struct container *container, size_t number, struct bind_maps *maps,
+			struct err *err)
 {
 	const struct mount *mount = &container->job->mounts[number];
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
-	int fd = mount_clone_fd(mount->fd, AT_RECURSIVE);
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
+	int fd = mount_clone_fd(mount->fd, AT_RECURSIVE), userns;
+	struct stat st;
 
 	if (fd < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "mount %s", mount->source);
 	container->binds[number] = fd;
+	if (fstat(fd, &st) < 0)
+		return err_sys_as(err, ERR_CONTAINER, errno, "look at %s", mount->source);
+	userns = find_map(maps, container->job, &st, err);
+	if (userns < 0)
+		return -1;
+	attr.userns_fd = (uint64_t)userns;
 	if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,
 		    sizeof(attr)) < 0) {
 		err_sys_as(err, ERR_HOST, errno, "map the owners of %s", mount->source);
@@ -160,18 +185,14 @@ static int bind_as_root(struct container *container, size_t number, int userns, 
 /* Root's ids are not those of the container, so its bind mounts go through a map of their own. */
 static int make_binds(struct container *container, struct err *err)
 {
-	_cleanup_close_ int userns = -1;
+	_cleanup_(bind_maps_done) struct bind_maps maps = { .count = 0 };
 
 	if (container->map->kind != IDMAP_RANGE)
 		return 0;
-	for (size_t i = 0; i < container->job->mount_count; i++) {
-		if (container->job->mounts[i].kind != MOUNT_BIND)
-			continue;
-		if (userns < 0)
-			userns = open_map(container->job, err);
-		if (userns < 0 || bind_as_root(container, i, userns, err) < 0)
+	for (size_t i = 0; i < container->job->mount_count; i++)
+		if (container->job->mounts[i].kind == MOUNT_BIND &&
+		    bind_as_root(container, i, &maps, err) < 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -278,6 +299,22 @@ static int check_identity(const struct container *container, struct err *err)
 	return -1;
 }
 
+/*
+ * A file capability belongs to the root of a namespace; through root's map that may be the id of the
+ * host's root, and whoever starts the file on the host has the capability.
+ */
+static int check_capabilities(const struct container *container, struct err *err)
+{
+	uint64_t give;
+
+	if (container->map->kind != IDMAP_RANGE || !job_writes_to_host(container->job) ||
+	    !caps_parse("SETFCAP", &give) || !(container->job->capabilities & give))
+		return 0;
+	err_set(err, ERR_CONTAINER, "run with the capability SETFCAP and a writable folder of the host: a "
+		"file's capabilities would be valid on the host");
+	return err_mend(err, "make the mount read-only, or run duet as a user");
+}
+
 int container_prepare(struct container *container, struct store *store,
 		      const struct rootfs *rootfs, const struct job *job, struct err *err)
 {
@@ -287,7 +324,7 @@ int container_prepare(struct container *container, struct store *store,
 	container->upper = container->work = container->stubs = container->init = -1;
 	for (size_t i = 0; i < CONTAINER_BINDS_MAX; i++)
 		container->binds[i] = -1;
-	if (check_identity(container, err) < 0)
+	if (check_identity(container, err) < 0 || check_capabilities(container, err) < 0)
 		return -1;
 	container->init = seal_init(err);
 	if (container->init < 0)
@@ -350,6 +387,10 @@ static int container_explain(struct store *store, const struct rootfs *rootfs,
 	explain_job(job, &out);
 	str_addf(&out, "filter       %s\n",
 		 job->seccomp == SECCOMP_UNCONFINED && !single ? "unconfined" : filter);
+	if (job_writes_to_host(job)) {
+		filter_digest(FILTER_NO_SETID, filter);
+		str_addf(&out, "no set-id    %s\n", filter);
+	}
 	explain_inside(job, single, &out);
 	*ret_text = out.text;
 	return 0;

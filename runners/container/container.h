@@ -91,6 +91,11 @@ int container_open_inside(int root, const char *path, int flags, struct err *err
 /* image.c: opens the trees of other images in `before`; makes container->binds of them. */
 int container_open_images(struct container *container, struct err *err);
 int container_bind_images(struct container *container, struct err *err);
+/*
+ * files.c: makes a folder or an empty file. In a folder of the host where root inside has no id, it belongs
+ * to the folder's owner. -1 with errno.
+ */
+int container_make_target(int parent, const char *name, bool folder);
 /* files.c: binds a file with this text over `target` of the image; nothing where there is none. */
 int container_bind_text(const struct container *container, int root, const char *target,
 			const char *text, struct err *err);

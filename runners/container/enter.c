@@ -12,7 +12,7 @@
  *		anything of the job's
  *	 4	pivot_root; the host's tree is detached: from here on nothing of the host has a path
  *	 5	inside.c: sysctls, masks and read-only places are looked at again
- *	 6	rights: capabilities, no_new_privs, filter, each read back
+ *	 6	rights: no_new_privs, filters, capabilities, each read back
  *	 7	descriptors above the channel closed, exec of the sealed memfd
  *
  * An error is written to the report pipe as "class code, text" and the child exits 125.
@@ -131,32 +131,43 @@ static int enter_root(int root, struct err *err)
 	return 0;
 }
 
-/*
- * A step may gain rights by exec: its filter comes first, while there is CAP_SYS_ADMIN. A core dump
- * would end in the layer, secrets with it; with a limit of 1 the kernel hands none to a helper either.
- */
-static int drop_rights_of_step(const struct container *container, struct err *err)
+/* A core dump of a step would end in the layer; with a limit of 1 no helper gets it either. */
+static int forbid_dumps(struct err *err)
 {
 	const struct rlimit none = { 1, 1 };
 
 	if (setrlimit(RLIMIT_CORE, &none) < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "forbid core dumps");
-	if (filter_load_gaining(container->map->kind == IDMAP_SINGLE ? FILTER_JOB_SINGLE : FILTER_JOB,
-				err) < 0)
-		return -1;
-	return caps_limit(container->job->capabilities | INIT_CAPABILITIES, err);
+	return 0;
+}
+
+/*
+ * A step may gain rights by exec: its filter comes without no_new_privs, while there is CAP_SYS_ADMIN.
+ * The one that keeps set-id bits out of host folders belongs to the mounts: `unconfined` has it too.
+ */
+static int load_filters(const struct container *container, struct err *err)
+{
+	const struct job *job = container->job;
+	bool single = container->map->kind == IDMAP_SINGLE;
+	enum filter_kind kind = single ? FILTER_JOB_SINGLE : FILTER_JOB;
+	int result = 0;
+
+	if (job->step)
+		result = filter_load_gaining(kind, err);
+	else if (job->seccomp != SECCOMP_UNCONFINED || single)
+		result = filter_load(kind, err);
+	if (result == 0 && job_writes_to_host(job))
+		result = filter_load_no_setid(err);
+	return result;
 }
 
 static int drop_rights(const struct container *container, struct err *err)
 {
-	if (container->job->step)
-		return drop_rights_of_step(container, err);
-	if (caps_limit(container->job->capabilities | INIT_CAPABILITIES, err) < 0)
+	if (container->job->step && forbid_dumps(err) < 0)
 		return -1;
-	if (container->job->seccomp == SECCOMP_UNCONFINED && container->map->kind != IDMAP_SINGLE)
-		return 0;
-	return filter_load(container->map->kind == IDMAP_SINGLE ? FILTER_JOB_SINGLE : FILTER_JOB,
-			   err);
+	if (load_filters(container, err) < 0)
+		return -1;
+	return caps_limit(container->job->capabilities | INIT_CAPABILITIES, err);
 }
 
 /* Standard streams on /dev/null, the channel at its number, the memfd above it, nothing else. */

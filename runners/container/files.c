@@ -1,11 +1,12 @@
 /*
- * Files that a container gets for itself: texts bound over what the image has, secrets in a tmpfs. The
- * child's side, below the new root and before pivot_root.
+ * Files that a container gets for itself: mount points that the image lacks, texts bound over what it
+ * has, secrets in a tmpfs. The child's side, below the new root and before pivot_root.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +14,35 @@
 #include "core/jail/mount.h"
 #include "core/mem.h"
 #include "runners/container/container.h"
+
+static int make_at(int parent, const char *name, bool folder)
+{
+	_cleanup_close_ int file = -1;
+
+	if (folder)
+		return mkdirat(parent, name, 0755);
+	file = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	return file < 0 ? -1 : 0;
+}
+
+int container_make_target(int parent, const char *name, bool folder)
+{
+	struct stat st;
+	int result, errnum;
+
+	if (make_at(parent, name, folder) == 0)
+		return 0;
+	if (errno != EOVERFLOW || fstat(parent, &st) < 0)
+		return -1;
+	setfsgid(st.st_gid);
+	setfsuid(st.st_uid);
+	result = make_at(parent, name, folder);
+	errnum = errno;
+	setfsuid(0);
+	setfsgid(0);
+	errno = errnum;
+	return result;
+}
 
 /* A detached mount of a new file on the tmpfs that is below the root. */
 static int make_text(const struct container *container, const char *text)

@@ -108,16 +108,8 @@ static int open_target(int root, const char *target, bool folder, struct err *er
 				 : open_target(root, parent_path, true, err);
 	if (parent < 0)
 		return -1;
-	if (folder) {
-		if (mkdirat(parent, slash + 1, 0755) < 0 && errno != EEXIST)
-			return err_sys_as(err, ERR_CONTAINER, errno, "make %s", target);
-	} else {
-		_cleanup_close_ int file = openat(parent, slash + 1, O_WRONLY | O_CREAT | O_EXCL |
-						  O_NOFOLLOW | O_CLOEXEC, 0644);
-
-		if (file < 0 && errno != EEXIST)
-			return err_sys_as(err, ERR_CONTAINER, errno, "make %s", target);
-	}
+	if (container_make_target(parent, slash + 1, folder) < 0 && errno != EEXIST)
+		return err_sys_as(err, ERR_CONTAINER, errno, "make %s", target);
 	fd = openat(parent, slash + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "open %s", target);

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -88,6 +89,36 @@ static int parse(const uint8_t *payload, size_t length)
 	return 0;
 }
 
+/*
+ * In a folder of the host where root inside has no id (EOVERFLOW), a new one belongs to the folder's
+ * owner: whoever that is inside.
+ */
+static int make_owned_folder(char *path)
+{
+	char *slash = strrchr(path, '/');
+	struct stat st;
+	int parent, result, error;
+
+	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+		return 0;
+	if (errno != EOVERFLOW)
+		return -1;
+	*slash = '\0';
+	parent = open(*path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	*slash = '/';
+	if (parent < 0 || fstat(parent, &st) < 0)
+		return -1;
+	setfsgid(st.st_gid);
+	setfsuid(st.st_uid);
+	result = mkdirat(parent, slash + 1, 0755);
+	error = errno;
+	setfsuid(0);
+	setfsgid(0);
+	close(parent);
+	errno = error;
+	return result;
+}
+
 /* mkdir -p for the missing part; then the folder must be one that has a path from the root. */
 static int enter_workdir(const char *path)
 {
@@ -104,7 +135,7 @@ static int enter_workdir(const char *path)
 
 		if (slash)
 			*slash = '\0';
-		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+		if (make_owned_folder(copy) < 0)
 			return -1;
 		if (!slash)
 			break;

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -66,12 +67,13 @@ static unsigned int decide(void)
 /* 0, or -1 with an errno. */
 static int may_fail(void)
 {
-	static const int errors[] = { EAGAIN, EINTR, ENOENT, EPERM, EEXIST, ELOOP, ENOTDIR, EIO };
+	static const int errors[] = { EAGAIN, EINTR, ENOENT, EPERM, EEXIST, ELOOP, ENOTDIR, EIO,
+				      EOVERFLOW };
 	unsigned int decision = decide();
 
 	if (decision < 128)
 		return 0;
-	errno = errors[decision % 8];
+	errno = errors[decision % 9];
 	return -1;
 }
 
@@ -374,6 +376,7 @@ static pid_t world_fork(void);
 #define execve(path, argv, envp) exec_call(path, argv, envp)
 #define mount(from, to, kind, flags, options) (text_call(from, to) | text_call(kind, options))
 #define mkdir(path, mode) text_call(path, NULL)
+#define mkdirat(fd, path, mode) (world_fd_call(fd) | text_call(path, NULL))
 #define mknod(path, mode, device) text_call(path, NULL)
 #define chmod(path, mode) text_call(path, NULL)
 #define symlink(to, path) text_call(to, path)
@@ -381,6 +384,9 @@ static pid_t world_fork(void);
 #define access(path, mode) text_call(path, NULL)
 #define chroot(path) text_call(path, NULL)
 #define lstat(path, st) (text_call(path, NULL), world_stat(st))
+#define fstat(fd, st) (world_fd_call(fd), world_stat(st))
+#define setfsuid(uid) (void)(uid)
+#define setfsgid(gid) (void)(gid)
 #define getcwd(path, size) world_cwd(path, size)
 #define sethostname(name, length) text_call(name, NULL)
 #define setsid() may_fail()

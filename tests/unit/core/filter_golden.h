@@ -1,7 +1,7 @@
 /*
  * tests/golden/filter/ARCH.txt: what each filter answers to each system call, by number.
  * Columns: number, name (for the reader), job for the native ABI, i386 and x32,
- * job-single, unpack, fetch, qemu. A cell is allow, kill or the errno; "A|B" where A is for
+ * job-single, unpack, fetch, qemu, no-setid. A cell is allow, kill or the errno; "A|B" where A is for
  * arguments of all ones and B for zeroes.
  */
 #ifndef DUET_TESTS_FILTER_GOLDEN_H
@@ -13,7 +13,7 @@
 #define GOLDEN_CALLS 512
 enum golden_column {
 	GOLDEN_JOB, GOLDEN_I386, GOLDEN_X32, GOLDEN_SINGLE, GOLDEN_UNPACK, GOLDEN_FETCH,
-	GOLDEN_QEMU, GOLDEN_COLUMNS
+	GOLDEN_QEMU, GOLDEN_NO_SETID, GOLDEN_COLUMNS
 };
 
 struct golden_row {
@@ -40,10 +40,10 @@ static inline int golden_read(struct golden_row rows[GOLDEN_CALLS])
 
 		if (line[0] == '#')
 			continue;
-		if (sscanf(line, "%d %39s %39s %39s %39s %39s %39s %39s %39s", &number,
+		if (sscanf(line, "%d %39s %39s %39s %39s %39s %39s %39s %39s %39s", &number,
 			   row->name, row->cells[0], row->cells[1], row->cells[2],
 			   row->cells[3], row->cells[4], row->cells[5],
-			   row->cells[6]) < 2 ||
+			   row->cells[6], row->cells[7]) < 2 ||
 		    number != count)
 			break;
 		count++;

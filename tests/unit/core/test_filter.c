@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -144,6 +145,7 @@ START_TEST(test_golden)
 		[GOLDEN_UNPACK] = { FILTER_UNPACK, AUDIT_ARCH_X86_64, 0 },
 		[GOLDEN_FETCH] = { FILTER_FETCH, AUDIT_ARCH_X86_64, 0 },
 		[GOLDEN_QEMU] = { FILTER_QEMU, AUDIT_ARCH_X86_64, 0 },
+		[GOLDEN_NO_SETID] = { FILTER_NO_SETID, AUDIT_ARCH_X86_64, 0 },
 	};
 	static struct golden_row rows[GOLDEN_CALLS];
 	bool print = getenv("DUET_GOLDEN_PRINT"); /* the table anew, to be reviewed */
@@ -190,12 +192,17 @@ START_TEST(test_foreign)
 				  SECCOMP_RET_KILL_PROCESS);
 		ck_assert_uint_eq(ask(FILTER_QEMU, AUDIT_ARCH_I386, numbers[i], 0),
 				  SECCOMP_RET_KILL_PROCESS);
+		ck_assert_uint_eq(ask(FILTER_NO_SETID, AUDIT_ARCH_I386, numbers[i], 0),
+				  answer(ENOSYS));
 	}
 	if (NATIVE != AUDIT_ARCH_X86_64)
 		return;
-	for (long number = 0; number < 600; number++)
+	for (long number = 0; number < 600; number++) {
 		ck_assert_uint_eq(ask(FILTER_UNPACK, NATIVE, number | X32_BIT, 0),
 				  SECCOMP_RET_KILL_PROCESS);
+		ck_assert_uint_eq(ask(FILTER_NO_SETID, NATIVE, number | X32_BIT, 0),
+				  answer(ENOSYS));
+	}
 	ck_assert_uint_eq(ask(FILTER_JOB, NATIVE, -1, 0), answer(ENOSYS));
 }
 END_TEST
@@ -356,6 +363,63 @@ START_TEST(test_qemu_guards)
 }
 END_TEST
 
+/* A call that makes a file, or looks at one, by its flags. */
+static uint32_t opens(long number, int argument, uint64_t flags, uint64_t mode)
+{
+	struct seccomp_data data = { .nr = (int)number, .arch = NATIVE };
+
+	data.args[argument] = flags;
+	data.args[argument + 1] = mode;
+	return run(FILTER_NO_SETID, &data);
+}
+
+START_TEST(test_no_setid_guards)
+{
+	static const struct {
+		long number;
+		int mode;
+	} calls[] = { { SYS_fchmod, 1 },   { SYS_fchmodat, 2 }, { 452, 2 }, { SYS_mknodat, 2 },
+#ifdef SYS_chmod
+		      { SYS_chmod, 1 },    { SYS_creat, 1 },	{ SYS_mknod, 1 },
+#endif
+	};
+	const uint64_t high = UINT64_C(1) << 32, kind = S_IFREG;
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		for (uint64_t mode = 0; mode <= 07777; mode++) {
+			uint32_t expected = mode & 06000 ? answer(EPERM) : SECCOMP_RET_ALLOW;
+
+			ck_assert_uint_eq(with(FILTER_NO_SETID, calls[i].number, calls[i].mode,
+					       mode), expected);
+			ck_assert_uint_eq(with(FILTER_NO_SETID, calls[i].number, calls[i].mode,
+					       kind | high | mode), expected);
+		}
+	for (uint64_t mode = 0; mode <= 07777; mode++) {
+		uint32_t expected = mode & 06000 ? answer(EPERM) : SECCOMP_RET_ALLOW;
+
+		ck_assert_uint_eq(opens(SYS_openat, 2, O_CREAT, mode), expected);
+		ck_assert_uint_eq(opens(SYS_openat, 2, O_TMPFILE | O_RDWR, high | mode), expected);
+		/* without O_DIRECTORY the kernel refuses it, and may one day not */
+		ck_assert_uint_eq(opens(SYS_openat, 2, O_TMPFILE & ~O_DIRECTORY, mode), expected);
+		ck_assert_uint_eq(opens(SYS_openat, 2, high | O_CREAT | O_EXCL, mode), expected);
+		/* there it is not a mode but whatever was in the register */
+		ck_assert_uint_eq(opens(SYS_openat, 2, O_RDWR | O_TRUNC | O_DIRECTORY, mode),
+				  SECCOMP_RET_ALLOW);
+#ifdef SYS_open
+		ck_assert_uint_eq(opens(SYS_open, 1, O_CREAT | O_WRONLY, mode), expected);
+		ck_assert_uint_eq(opens(SYS_open, 1, O_RDONLY, mode), SECCOMP_RET_ALLOW);
+#endif
+	}
+	ck_assert_uint_eq(ask(FILTER_NO_SETID, NATIVE, SYS_openat2, 0), answer(ENOSYS));
+	ck_assert_uint_eq(ask(FILTER_NO_SETID, NATIVE, SYS_io_uring_setup, 0), answer(EPERM));
+	ck_assert_uint_eq(ask(FILTER_NO_SETID, NATIVE, SYS_fsopen, 0), answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_NO_SETID, SYS_mount, 3, MS_NOSUID | MS_RDONLY | high),
+			  answer(EPERM));
+	ck_assert_uint_eq(with(FILTER_NO_SETID, SYS_mount, 3, MS_BIND | MS_REC), SECCOMP_RET_ALLOW);
+	ck_assert_uint_eq(with(FILTER_NO_SETID, SYS_mkdirat, 2, 02755), SECCOMP_RET_ALLOW);
+}
+END_TEST
+
 /* A worker's list is short: the calls that are let pass with some arguments. clone and
  * prctl pass with neither of these two, so they are not counted. */
 START_TEST(test_worker_size)
@@ -412,6 +476,7 @@ int main(void)
 	tcase_add_test(tests, test_single_guards);
 	tcase_add_test(tests, test_worker_guards);
 	tcase_add_test(tests, test_qemu_guards);
+	tcase_add_test(tests, test_no_setid_guards);
 	tcase_add_test(tests, test_worker_size);
 	tcase_add_test(tests, test_digest);
 	srunner_run_all(runner, CK_NORMAL);

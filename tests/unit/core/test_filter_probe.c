@@ -395,6 +395,21 @@ static int try_load_pretended(long number)
 	return err.code == -EPERM && strstr(err.msg, "read back") ? 0 : 2;
 }
 
+static int try_no_setid(long pretended)
+{
+	struct err err = { 0 };
+	int fd = (int)syscall(SYS_memfd_create, "probe", 0);
+
+	if (pretended)
+		pretend(SYS_seccomp);
+	if (filter_load_no_setid(&err) < 0)
+		return err.code == -EPERM && strstr(err.msg, "when tried") ? 1 : 2;
+	/* the mode of what is open, and other bits of it */
+	if (fchmod(fd, 04755) == 0 || errno != EPERM || fchmod(fd, 01755) < 0)
+		return 3;
+	return 0;
+}
+
 static int try_load(long kind)
 {
 	struct err err = { 0 };
@@ -412,6 +427,9 @@ START_TEST(test_load)
 	     kind++)
 		ck_assert_int_eq(in_child(NO_FILTER, try_load, kind), 0);
 	ck_assert_int_eq(in_child(NO_FILTER, try_load_pretended, SYS_prctl), 0);
+	ck_assert_int_eq(in_child(NO_FILTER, try_no_setid, false), 0);
+	ck_assert_int_eq(in_child(FILTER_JOB, try_no_setid, false), 0);
+	ck_assert_int_eq(in_child(NO_FILTER, try_no_setid, true), 1);
 }
 END_TEST
 

@@ -119,10 +119,57 @@ START_TEST(test_outside)
 }
 END_TEST
 
+/* The id inside that an id of the disk stands for: by the extents, and by the rule. */
+static void check_bind(uint32_t owner, uint32_t job, bool with_root)
+{
+	static const uint32_t some[] = { 0, 1, 2, 33, 999, 1000, 1001, 65534, 65535, 65536, 100000 };
+	struct idmap map = { .kind = IDMAP_RANGE };
+
+	map.uid_extents = idmap_bind(owner, job, with_root, map.uids);
+	ck_assert_uint_le(map.uid_extents, IDMAP_EXTENTS_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(some); i++) {
+		uint32_t disk = some[i], is, wanted = disk, back;
+		bool there = disk < IDMAP_COUNT && (disk != 0 || with_root);
+
+		if (disk == owner) {
+			wanted = job;
+			there = true;
+		} else if (disk == job) {
+			wanted = owner;
+			there = there && owner < IDMAP_COUNT;
+		}
+		ck_assert_msg(idmap_uid_outside(&map, disk, &is) == there, "%u of %u, %u", disk, owner,
+			      job);
+		if (!there)
+			continue;
+		ck_assert_uint_eq(is, IDMAP_ROOT_BASE + wanted);
+		/* nobody else has it: the kernel would refuse such a map */
+		ck_assert(idmap_uid_inside(&map, is, &back) && back == disk);
+	}
+}
+
+START_TEST(test_bind)
+{
+	static const uint32_t owners[] = { 0, 1, 33, 1000, 65534, 65535, 65536, 100000, 4294967294u };
+	static const uint32_t jobs[] = { 0, 1, 2, 33, 1000, 1001, 65535 };
+	struct idmap_extent got[IDMAP_EXTENTS_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(owners); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(jobs); j++) {
+			check_bind(owners[i], jobs[j], true);
+			check_bind(owners[i], jobs[j], false);
+		}
+	/* one extent where nothing changes places would be enough; the kernel takes these too */
+	ck_assert_uint_eq(idmap_bind(0, 0, true, got), 2);
+	ck_assert_uint_eq(idmap_bind(1000, 33, false, got), 5);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_case list[] = {
 		{ test_subids, 1 }, { test_subids_malformed, 1 }, { test_own_map, 1 }, { test_outside, 1 },
+		{ test_bind, 1 },
 	};
 	const struct unit unit = { "idmap texts" };
 
