@@ -129,7 +129,8 @@ int archive_release(struct store *store, const char *mirror, const char *suite,
 		return err_mend(err, "check that there is a Debian mirror at that address, and nothing "
 				     "on the way (a portal, a proxy) that answers for it");
 	}
-	if (gpgv_verify(text, size, keys ? keys : archive_keyring(), &inside, &inside_size, err) < 0 ||
+	if (gpgv_verify(&store->map, text, size, keys ? keys : archive_keyring(), &inside,
+			&inside_size, err) < 0 ||
 	    release_parse(inside, inside_size, suite, file, (int64_t)time(NULL), ret, err) < 0)
 		return err_wrap(err, "verify %s/%s", shown, path);
 	digest_of(text, size, &ret->in_release);

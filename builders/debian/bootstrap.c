@@ -261,8 +261,8 @@ static int make(const struct bootstrap *bootstrap, int mirror, struct store_tmp 
 	struct tools tools = {
 		.map = &suite->store->map, .mirror = mirror, .keyring = suite->keyring, .target = -1,
 		.memory_bytes = memory_for_root(), .environment = &environment,
-		.steps = { { .argv = &argv, .out = -1, .more = -1 },
-			   { .argv = &last, .out = bootstrap->root, .more = list } },
+		.steps = { { .argv = &argv, .in = -1, .out = -1, .more = -1 },
+			   { .argv = &last, .in = -1, .out = bootstrap->root, .more = list } },
 		.step_count = 2,
 	};
 

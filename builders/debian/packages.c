@@ -201,8 +201,8 @@ static int choose(const struct suite *suite, int mirror, struct packages *ret, s
 	_cleanup_free_ char *text = NULL;
 	struct tools tools = {
 		.map = &suite->store->map, .mirror = mirror, .keyring = suite->keyring, .target = -1,
-		.memory_bytes = 1 << 20, .environment = &environment, .step_count = 1,
-		.steps = { { .argv = &argv, .out = answer, .more = -1 } },
+		.environment = &environment, .step_count = 1,
+		.steps = { { .argv = &argv, .in = -1, .out = answer, .more = -1 } },
 	};
 
 	if (answer < 0)

@@ -73,8 +73,9 @@ static int before(void *data)
 	struct child *child = data;
 	struct err err = { 0 };
 
-	child->mirror = mount_find(child->tools->mirror, "folder", &err);
-	if (child->mirror >= 0 && child->tools->target >= 0)
+	if (child->tools->mirror >= 0)
+		child->mirror = mount_find(child->tools->mirror, "folder", &err);
+	if (!err.code && child->tools->target >= 0)
 		child->target = mount_find(child->tools->target, "folder", &err);
 	return err.code ? jail_report(child->report, &err) : 0;
 }
@@ -174,6 +175,8 @@ static int add_target(const struct child *child, struct err *err)
 	static const char target[] = BASE TOOLS_TARGET;
 	char options[64];
 
+	if (child->target < 0 && child->tools->memory_bytes == 0)
+		return 0;
 	if (child->target >= 0) {
 		_cleanup_close_ int tree = mount_clone_fd(child->target, 0);
 
@@ -235,9 +238,11 @@ static int enter_root(const struct child *child, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
 		if (add_programs(programs[i], err) < 0)
 			return -1;
-	mirror = mount_clone_fd(child->mirror, 0);
+	if (child->mirror >= 0)
+		mirror = mount_clone_fd(child->mirror, 0);
 	if (hide_host(err) < 0 || add_files(child->tools, err) < 0 ||
-	    add_devices(BASE "/dev", err) < 0 || attach(mirror, BASE TOOLS_MIRROR, true, err) < 0 ||
+	    add_devices(BASE "/dev", err) < 0 ||
+	    (child->mirror >= 0 && attach(mirror, BASE TOOLS_MIRROR, true, err) < 0) ||
 	    add_target(child, err) < 0 || add_memory(BASE "/tmp", TMP_OPTIONS, err) < 0 ||
 	    make_proc(err) < 0)
 		return -1;
@@ -248,12 +253,21 @@ static int enter_root(const struct child *child, struct err *err)
 	return 0;
 }
 
+static int limit(__rlimit_resource_t resource, uint64_t value)
+{
+	const struct rlimit both = { value, value };
+
+	return value ? setrlimit(resource, &both) : 0;
+}
+
 static int drop_rights(const struct child *child, struct err *err)
 {
 	const struct rlimit memory = { ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES }, core = { 1, 1 };
 	bool single = child->tools->map->kind == IDMAP_SINGLE;
 
-	if (setrlimit(RLIMIT_AS, &memory) < 0 || setrlimit(RLIMIT_CORE, &core) < 0)
+	if (setrlimit(RLIMIT_AS, &memory) < 0 || setrlimit(RLIMIT_CORE, &core) < 0 ||
+	    limit(RLIMIT_CPU, child->tools->cpu_s) < 0 ||
+	    limit(RLIMIT_FSIZE, child->tools->file_bytes) < 0)
 		return err_sys_as(err, ERR_HOST, errno, "limit Debian's tools");
 	if (filter_load_gaining(single ? FILTER_JOB_SINGLE : FILTER_JOB, err) < 0)
 		return -1;
@@ -266,11 +280,12 @@ _Noreturn static void become(const struct child *child, size_t number)
 {
 	const struct tools_step *step = &child->tools->steps[number];
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int in = step->in >= 0 ? step->in : null, out = step->out >= 0 ? step->out : child->words;
 
 	/* a program that signals its group must not reach the one that waits for it */
 	setsid();
-	if (null < 0 || dup2(null, 0) < 0 || dup2(step->out >= 0 ? step->out : child->words, 1) < 0 ||
-	    dup2(child->words, 2) < 0 || (step->more >= 0 && dup2(step->more, TOOLS_MORE_FD) < 0))
+	if (null < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(child->words, 2) < 0 ||
+	    (step->more >= 0 && dup2(step->more, TOOLS_MORE_FD) < 0))
 		_exit(126);
 	execve(child->programs[number], step->argv->items, child->tools->environment->items);
 	_exit(127);
@@ -346,8 +361,8 @@ static int find_programs(struct child *child, struct err *err)
 		child->programs[i] = proc_find_helper(name);
 		if (child->programs[i])
 			continue;
-		err_set(err, ERR_HOST, "make a Debian root: %s is not installed", name);
-		return err_mend(err, "sudo apt-get install mmdebstrap");
+		err_set(err, ERR_HOST, "find %s: it is not installed", name);
+		return err_mend(err, "install the package %s", name);
 	}
 	return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * The host's Debian tools (apt, mmdebstrap, dpkg, tar) in a jail. It is built for what runs in it: scripts
+ * The host's Debian tools (apt, gpgv, mmdebstrap, dpkg, tar) in a jail. It is built for what runs in it: scripts
  * and programs of packages, as root. See tools.c for what there is inside.
  */
 #ifndef DUET_BUILDERS_DEBIAN_TOOLS_H
@@ -20,16 +20,18 @@
 /* A program; the next one starts when it has ended with 0 and nothing that it started is left. */
 struct tools_step {
 	const struct strv *argv;	/* borrowed; the first word is a program of the host */
+	int in;		/* borrowed; its standard input; -1: nothing */
 	int out;	/* borrowed; its standard output; -1: it is told like its errors */
 	int more;	/* borrowed; one more descriptor, TOOLS_MORE_FD; -1: none */
 };
 
 struct tools {
 	const struct idmap *map;	/* borrowed; the store's */
-	int mirror;			/* borrowed; a folder, read-only inside */
+	int mirror;			/* borrowed; a folder, read-only inside; -1: none */
 	int keyring;			/* borrowed; readable */
 	int target;			/* borrowed; a folder of the store; -1: in memory */
-	uint64_t memory_bytes;		/* target -1: how much it holds */
+	uint64_t memory_bytes;		/* target -1: how much it holds; 0: there is none */
+	uint64_t cpu_s, file_bytes;	/* of each process at most; 0: no limit */
 	const struct strv *environment;	/* borrowed; all of it */
 	struct tools_step steps[TOOLS_STEPS_MAX];
 	size_t step_count;
