@@ -52,7 +52,8 @@ for who in $users; do
 	is "$who: emulated" "$(cat "$W/out" "$W/err")" "$whole"
 	saved
 	no_qemu
-	as "$who" dd if=/dev/null of=/dev/kvm conv=notrunc 2>/dev/null || continue
+	# where there is none, root would make a file of that name
+	[ -c /dev/kvm ] && as "$who" dd if=/dev/null of=/dev/kvm conv=notrunc 2>/dev/null || continue
 	boots kvm
 	if [ "$(cat "$W/out")" = "$whole" ]; then
 		ok "$who: with KVM"
