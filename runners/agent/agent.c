@@ -3,8 +3,8 @@
  *
  * One loop over: the channel, the caller's three streams, signals, the instance's death, and two
  * clocks (the first HELLO, the job's time-out). Output waits in a ring of PROTO_WINDOW bytes for a
- * caller that reads slowly; init gets credit back only for what was handed on, so memory is bounded
- * whatever the job prints.
+ * caller that reads slowly; init gets credit back only for what was handed on, and what is said to it
+ * is owed once (say.c), so memory is bounded whatever the job prints and the peer sends.
  */
 #include "runners/agent.h"
 
@@ -24,21 +24,8 @@
 
 #define EXIT_TIMEOUT 124
 #define FORCE_AFTER 3		/* so many INT or TERM end the instance whatever the job does */
-#define CREDIT_BATCH (PROTO_WINDOW / 4)	/* bytes handed on before credit is given back */
 
 /* ---- streams and signals --------------------------------------------------------------------- */
-
-static void write_spout(struct agent *agent, unsigned int stream)
-{
-	struct spout *spout = &agent->spouts[stream];
-
-	spout_write(spout);
-	if (spout->owed < CREDIT_BATCH || agent->phase != PHASE_RUNNING)
-		return;
-	agent_channel_queue(&agent->channel, PROTO_CREDIT, 0, stream, &spout->owed,
-			    sizeof(spout->owed));
-	spout->owed = 0;
-}
 
 static void read_stdin(struct agent *agent)
 {
@@ -50,23 +37,29 @@ static void read_stdin(struct agent *agent)
 		return;
 	if (got <= 0) {
 		agent->stdin_open = false;
-		agent_channel_queue(&agent->channel, PROTO_EOF, 0, PROTO_STDIN, NULL, 0);
+		agent->owed.eof = true;
 		return;
 	}
 	agent->stdin_credit -= (uint32_t)got;
 	agent_channel_data(&agent->channel, 0, PROTO_STDIN, (size_t)got);
 }
 
-static void forward_resize(struct agent *agent)
+static bool spouts_empty(const struct agent *agent)
 {
-	struct winsize size;
-	uint16_t cells[2];
+	for (int i = 1; i < PROTO_STREAMS; i++)
+		if (agent->spouts[i].used > 0 && !agent->spouts[i].broken)
+			return false;
+	return true;
+}
 
-	if (!agent->job->tty || ioctl(agent->run->in, TIOCGWINSZ, &size) < 0)
-		return;
-	cells[0] = size.ws_row;
-	cells[1] = size.ws_col;
-	agent_channel_queue(&agent->channel, PROTO_RESIZE, 0, 0, cells, sizeof(cells));
+/* The job has ended: true when the user ends the wait for who takes the rest of its output. */
+static bool ends_wait(struct agent *agent, uint32_t sig)
+{
+	if (sig == SIGUSR1 || sig == SIGUSR2)
+		return false;
+	if (!spouts_empty(agent))
+		agent->code = 128 + (int)sig;
+	return true;
 }
 
 /* Forwards what arrived; false when the user insists on the end. */
@@ -78,7 +71,12 @@ static bool forward_signals(struct agent *agent)
 		uint32_t sig = info.ssi_signo;
 
 		if (sig == SIGWINCH) {
-			forward_resize(agent);
+			agent->owed.resize = true;
+			continue;
+		}
+		if (agent->phase == PHASE_DONE) {
+			if (ends_wait(agent, sig))
+				return false;
 			continue;
 		}
 		if (sig == SIGINT || sig == SIGTERM)
@@ -87,19 +85,30 @@ static bool forward_signals(struct agent *agent)
 			agent->code = 128 + (int)sig;
 			return false;
 		}
-		agent_channel_queue(&agent->channel, PROTO_SIGNAL, 0, 0, &sig, sizeof(sig));
+		agent->owed.signals |= 1ull << sig;
 	}
 	return true;
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-static bool spouts_empty(const struct agent *agent)
+/* When something is given up; 0: never. */
+static uint64_t next_deadline(const struct agent *agent)
 {
-	for (int i = 1; i < PROTO_STREAMS; i++)
-		if (agent->spouts[i].used > 0 && !agent->spouts[i].broken)
-			return false;
-	return true;
+	return agent->phase == PHASE_DONE && spouts_empty(agent) ? agent->ack_ms
+								 : agent->deadline_ms;
+}
+
+static int give_up(struct agent *agent, struct err *err)
+{
+	if (agent->phase < PHASE_RUNNING)
+		return err_set(err, ERR_AGENT, "%s", agent->phase == PHASE_HELLO
+						? "no hello from duet-init"
+						: "duet-init does not start the job");
+	/* a job that has ended and been read keeps its code */
+	if (agent->phase != PHASE_DONE || !spouts_empty(agent))
+		agent->code = EXIT_TIMEOUT;
+	return 1;
 }
 
 enum { POLL_CHANNEL, POLL_SIGNALS, POLL_DEATH, POLL_STDIN, POLL_STDOUT, POLL_STDERR, POLL_WATCH,
@@ -109,6 +118,7 @@ static void wait_for_work(struct agent *agent, bool sent, struct pollfd polls[PO
 {
 	bool reading = sent && agent->stdin_open && agent->stdin_credit > 0 &&
 		       agent->phase == PHASE_RUNNING;
+	uint64_t deadline_ms = next_deadline(agent);
 	int timeout = -1;
 
 	polls[POLL_CHANNEL] = (struct pollfd){ agent->channel.closed ? -1 : agent->channel.fd,
@@ -125,10 +135,10 @@ static void wait_for_work(struct agent *agent, bool sent, struct pollfd polls[PO
 	}
 	for (size_t i = 0; i < AGENT_WATCHES_MAX; i++)
 		polls[POLL_WATCH + i] = (struct pollfd){ agent->watch_fds[i], POLLIN, 0 };
-	if (agent->deadline_ms) {
+	if (deadline_ms) {
 		uint64_t now = (uint64_t)clock_ms();
 
-		timeout = agent->deadline_ms > now ? (int)(agent->deadline_ms - now) : 0;
+		timeout = deadline_ms > now ? (int)(deadline_ms - now) : 0;
 	}
 	poll(polls, POLL_COUNT, timeout);
 }
@@ -143,8 +153,14 @@ static void call_watches(struct agent *agent, const struct pollfd polls[POLL_COU
 	}
 }
 
+/*
+ * One turn. Everything in it reads a bounded amount, so that signals and clocks are looked at again
+ * within a moment whatever the peer sends.
+ */
 static int step(struct agent *agent, const struct pollfd polls[POLL_COUNT], struct err *err)
 {
+	uint64_t deadline_ms;
+
 	call_watches(agent, polls);
 	if (polls[POLL_SIGNALS].revents && !forward_signals(agent)) {
 		agent->phase = PHASE_DONE;
@@ -155,7 +171,7 @@ static int step(struct agent *agent, const struct pollfd polls[POLL_COUNT], stru
 		return -1;
 	for (unsigned int i = 1; i < PROTO_STREAMS; i++) {
 		if (polls[POLL_STDIN + i].revents)
-			write_spout(agent, i);
+			spout_write(&agent->spouts[i]);
 		if (agent->spouts[i].broken) {
 			agent->code = 128 + SIGPIPE; /* as a program whose reader left */
 			return 1;
@@ -163,15 +179,17 @@ static int step(struct agent *agent, const struct pollfd polls[POLL_COUNT], stru
 	}
 	if (polls[POLL_STDIN].revents)
 		read_stdin(agent);
-	if (agent->deadline_ms && (uint64_t)clock_ms() >= agent->deadline_ms) {
-		if (agent->phase < PHASE_RUNNING)
-			return err_set(err, ERR_AGENT, "%s", agent->phase == PHASE_HELLO
-						? "no hello from duet-init"
-						: "duet-init does not start the job");
-		agent->code = EXIT_TIMEOUT;
-		return 1;
-	}
-	return 0;
+	deadline_ms = next_deadline(agent);
+	return deadline_ms && (uint64_t)clock_ms() >= deadline_ms ? give_up(agent, err) : 0;
+}
+
+/* Sends what waits and what is owed. 1 when everything is out, 0, or -1 with err. */
+static int send_all(struct agent *agent, struct err *err)
+{
+	(void)agent_channel_flush(&agent->channel);
+	if (agent_say_owed(agent, err) < 0)
+		return -1;
+	return agent_channel_flush(&agent->channel);
 }
 
 static int loop(struct agent *agent, struct err *err)
@@ -179,9 +197,10 @@ static int loop(struct agent *agent, struct err *err)
 	struct pollfd polls[POLL_COUNT];
 
 	for (;;) {
-		bool sent = agent_channel_flush(&agent->channel);
-		int result;
+		int sent = send_all(agent, err), result;
 
+		if (sent < 0)
+			return -1;
 		if (agent->phase == PHASE_DONE && spouts_empty(agent) &&
 		    (sent || agent->channel.closed))
 			return 0;
@@ -274,7 +293,6 @@ int agent_run(const struct agent_run *run, const struct job *job, int *ret_code,
 		tcsetattr(run->in, TCSANOW, &agent->terminal);
 	sigaction(SIGPIPE, &old_pipe, NULL);
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	str_done(&agent->channel.control);
 	for (int i = 1; i < PROTO_STREAMS; i++)
 		spout_done(&agent->spouts[i]);
 	if (result == 0)

@@ -6,15 +6,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-void agent_channel_queue(struct agent_channel *channel, enum proto_type type,
-			 unsigned int session, unsigned int stream, const void *payload,
-			 size_t length)
+int agent_channel_queue(struct agent_channel *channel, enum proto_type type, unsigned int stream,
+			const void *payload, size_t length, struct err *err)
 {
 	struct proto_head head = { .length = (uint32_t)length, .type = (uint8_t)type,
-				   .session = (uint8_t)session, .stream = (uint8_t)stream };
+				   .stream = (uint8_t)stream };
+	size_t room = sizeof(channel->control) - channel->control_used;
 
-	str_addn(&channel->control, (const char *)&head, sizeof(head));
-	str_addn(&channel->control, payload, length);
+	if (room < sizeof(head) || room - sizeof(head) < length)
+		return err_set(err, ERR_AGENT, "duet-init takes nothing: %zu bytes wait for it",
+			       channel->control_used);
+	memcpy(channel->control + channel->control_used, &head, sizeof(head));
+	channel->control_used += sizeof(head);
+	if (length)
+		memcpy(channel->control + channel->control_used, payload, length);
+	channel->control_used += length;
+	return 0;
 }
 
 static size_t put(struct agent_channel *channel, const void *data, size_t size)
@@ -30,8 +37,6 @@ static size_t put(struct agent_channel *channel, const void *data, size_t size)
 
 bool agent_channel_flush(struct agent_channel *channel)
 {
-	struct str *control = &channel->control;
-
 	if (channel->closed)
 		return false;
 	if (channel->out_start < channel->out_used) {
@@ -41,13 +46,13 @@ bool agent_channel_flush(struct agent_channel *channel)
 			return false;
 	}
 	channel->out_start = channel->out_used = 0;
-	if (control->length > 0) {
-		size_t done = put(channel, control->text, control->length);
+	if (channel->control_used > 0) {
+		size_t done = put(channel, channel->control, channel->control_used);
 
-		control->length -= done;
-		memmove(control->text, control->text + done, control->length);
+		channel->control_used -= done;
+		memmove(channel->control, channel->control + done, channel->control_used);
 	}
-	return control->length == 0;
+	return channel->control_used == 0;
 }
 
 void agent_channel_data(struct agent_channel *channel, unsigned int session, unsigned int stream,

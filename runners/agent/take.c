@@ -4,87 +4,10 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
 #include "runners/agent/internal.h"
-
-/* The START payload, or an error when the job does not fit one frame. */
-static int start_payload(struct agent *agent, struct str *out, struct err *err)
-{
-	const struct job *job = agent->job;
-	struct proto_start start = {
-		.flags = (job->tty ? PROTO_START_TTY : 0) |
-			 (agent->run->in >= 0 ? PROTO_START_STDIN : 0) |
-			 (job->step ? PROTO_START_GAIN : 0) |
-			 (job->one_output ? PROTO_START_ONE_OUTPUT : 0),
-		.uid = job->identity.uid,
-		.gid = job->identity.gid,
-		.umask = job->umask,
-		.argc = (uint32_t)job->argv.count,
-		.envc = (uint32_t)job->environment.count,
-		.group_count = job->identity.group_count,
-		.capabilities = job->capabilities,
-	};
-	struct winsize size;
-	size_t length = strlen(job->workdir) + 1;
-
-	for (size_t i = 0; i < job->argv.count; i++)
-		length += strlen(job->argv.items[i]) + 1;
-	for (size_t i = 0; i < job->environment.count; i++)
-		length += strlen(job->environment.items[i]) + 1;
-	if (length + sizeof(start) + sizeof(job->identity.groups) > PROTO_START_MAX)
-		return err_set(err, ERR_USAGE,
-			       "start the job: command and environment take %zu bytes, more than %d",
-			       length, PROTO_START_MAX);
-	start.strings_length = (uint32_t)length;
-	memcpy(start.nonce, agent->nonce, sizeof(start.nonce));
-	if (job->tty && ioctl(agent->run->in, TIOCGWINSZ, &size) == 0) {
-		start.rows = size.ws_row;
-		start.columns = size.ws_col;
-	}
-	str_addn(out, (const char *)&start, sizeof(start));
-	for (size_t i = 0; i < job->argv.count; i++)
-		str_addn(out, job->argv.items[i], strlen(job->argv.items[i]) + 1);
-	for (size_t i = 0; i < job->environment.count; i++)
-		str_addn(out, job->environment.items[i], strlen(job->environment.items[i]) + 1);
-	str_addn(out, job->workdir, strlen(job->workdir) + 1);
-	str_addn(out, (const char *)job->identity.groups,
-		 job->identity.group_count * sizeof(job->identity.groups[0]));
-	return 0;
-}
-
-static void queue_setup(struct agent *agent)
-{
-	struct str payload = { 0 };
-
-	if (!agent->run->setup)
-		return;
-	agent->run->setup(agent->run->setup_data, &payload);
-	memcpy(payload.text, agent->nonce, sizeof(agent->nonce)); /* struct proto_setup begins so */
-	agent_channel_queue(&agent->channel, PROTO_SETUP, 0, 0, payload.text, payload.length);
-	str_done(&payload);
-}
-
-int agent_welcome(struct agent *agent, struct err *err)
-{
-	struct proto_hello hello = { .version = PROTO_VERSION };
-	struct str start = { 0 };
-	int result;
-
-	memcpy(hello.nonce, agent->nonce, sizeof(hello.nonce));
-	agent_channel_queue(&agent->channel, PROTO_WELCOME, 0, 0, &hello, sizeof(hello));
-	if (agent->phase != PHASE_HELLO)
-		return 0;
-	queue_setup(agent);
-	result = start_payload(agent, &start, err);
-	if (result == 0)
-		agent_channel_queue(&agent->channel, PROTO_START, 0, 0, start.text, start.length);
-	str_done(&start);
-	agent->phase = PHASE_START;
-	return result;
-}
 
 static int take_hello(struct agent *agent, const struct proto_head *head, const uint8_t *payload,
 		      struct err *err)
@@ -100,7 +23,12 @@ static int take_hello(struct agent *agent, const struct proto_head *head, const 
 	/* the first one: as long again for the start; the others put nothing off */
 	if (agent->phase == PHASE_HELLO)
 		agent->deadline_ms = (uint64_t)clock_ms() + agent->run->hello_ms;
-	return agent->run->eager ? 0 : agent_welcome(agent, err);
+	if (agent->run->eager)
+		return 0;
+	if (agent->phase == PHASE_HELLO)
+		return agent_welcome(agent, err);
+	agent->owed.welcome = true;
+	return 0;
 }
 
 static int take_failed(const struct proto_head *head, const uint8_t *payload, struct err *err)
@@ -169,7 +97,8 @@ static int take_exit(struct agent *agent, const struct proto_head *head, const u
 		return err_set(err, ERR_AGENT, "malformed exit status from duet-init");
 	agent->code = status.signal ? 128 + (int)status.signal : (int)status.code;
 	agent->phase = PHASE_DONE;
-	agent_channel_queue(&agent->channel, PROTO_EXIT_ACK, 0, 0, NULL, 0);
+	agent->ack_ms = (uint64_t)clock_ms() + AGENT_ACK_MS;
+	agent->owed.exit_ack = true;
 	return 0;
 }
 

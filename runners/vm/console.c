@@ -19,32 +19,49 @@ void console_init(struct console *console, int fd)
 	console->text[0] = '\0';
 }
 
-bool console_read(struct console *console)
+static void keep(struct console *console, char *chunk, size_t size)
+{
+	size_t over = console->used + size > CONSOLE_KEPT ? console->used + size - CONSOLE_KEPT : 0;
+
+	for (size_t i = 0; i < size; i++)
+		if (chunk[i] == '\0')
+			chunk[i] = ' ';
+	memmove(console->text, console->text + over, console->used - over);
+	console->used -= over;
+	memcpy(console->text + console->used, chunk, size);
+	console->used += size;
+	console->text[console->used] = '\0';
+}
+
+/* Until nothing is there or `most` bytes are read; false when it has ended. */
+static bool read_some(struct console *console, size_t most)
 {
 	char chunk[CHUNK];
-	ssize_t got;
+	size_t taken = 0;
 
-	while (console->fd >= 0 && (got = read(console->fd, chunk, sizeof(chunk))) != 0) {
-		size_t size = (size_t)got, over;
+	while (console->fd >= 0 && taken < most) {
+		ssize_t got = read(console->fd, chunk, sizeof(chunk));
 
-		if (got < 0 && errno == EINTR)
-			continue;
 		if (got < 0 && errno == EAGAIN)
 			return true;
-		if (got < 0)
-			break;
-		for (size_t i = 0; i < size; i++)
-			if (chunk[i] == '\0')
-				chunk[i] = ' ';
-		over = console->used + size > CONSOLE_KEPT ? console->used + size - CONSOLE_KEPT : 0;
-		memmove(console->text, console->text + over, console->used - over);
-		console->used -= over;
-		memcpy(console->text + console->used, chunk, size);
-		console->used += size;
-		console->text[console->used] = '\0';
+		if (got > 0) {
+			keep(console, chunk, (size_t)got);
+			taken += (size_t)got;
+		} else if (got == 0 || errno != EINTR) {
+			console->fd = -1;
+		}
 	}
-	console->fd = -1;
-	return false;
+	return console->fd >= 0;
+}
+
+bool console_read(struct console *console)
+{
+	return read_some(console, CONSOLE_TURN_MAX);
+}
+
+void console_drain(struct console *console)
+{
+	(void)read_some(console, CONSOLE_DRAIN_MAX);
 }
 
 /* From `at` to the end of its line, escaped. Owned. */

@@ -8,6 +8,8 @@
 #include "core/err.h"
 
 #define CONSOLE_KEPT 16384	/* the last bytes that are kept, whatever a guest prints */
+#define CONSOLE_TURN_MAX 16384	/* bytes that one console_read takes */
+#define CONSOLE_DRAIN_MAX (1 << 20)	/* bytes; a socket or pipe holds less when its writer is gone */
 
 struct console {
 	int fd;			/* borrowed; non-blocking; -1 once it has ended */
@@ -16,8 +18,13 @@ struct console {
 };
 
 void console_init(struct console *console, int fd);
-/* Reads what is there; false when it has ended. */
+/*
+ * Reads what is there, CONSOLE_TURN_MAX at most: who polls goes back to its poll, whatever a guest
+ * prints. False when it has ended.
+ */
 bool console_read(struct console *console);
+/* Reads what is left, CONSOLE_DRAIN_MAX at most: a writer that goes on is not waited for. */
+void console_drain(struct console *console);
 
 /*
  * Pure: why the guest ended, from its console, in one clause: what duet-init said, a panic of the

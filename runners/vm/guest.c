@@ -12,7 +12,8 @@
 #include "runners/vm/vm.h"
 
 #define END_WAIT_MS 500		/* a QEMU whose guest panicked ends by itself */
-#define REPLIES_MAX (1 << 20)	/* bytes of QMP that nobody takes */
+#define REPLIES_MAX (1 << 20)	/* bytes of QMP that are kept: errors come first, then events */
+#define REPLIES_DRAIN_MAX (1 << 20)	/* bytes; its socket holds less when QEMU is gone */
 #define TAIL_LINES 12
 
 static int make_pair(int *ret_ours, int *ret_theirs, struct err *err)
@@ -117,7 +118,6 @@ int guest_start(const struct vm *vm, const struct guest_start *start, struct gue
 		return 0;
 	if (!err->code)
 		err_sys(err, errno, "write to QEMU's control socket");
-	console_read(&guest->words);
 	guest_kill(guest);
 	return -1;
 }
@@ -140,16 +140,35 @@ static bool console_ready(void *data)
 	return console_read(data);
 }
 
+/* What came on QMP, a chunk at most: its bytes; 0: nothing is there; -1: it has ended. */
+static ssize_t take_replies(struct guest *guest)
+{
+	char chunk[4096];
+	ssize_t got = recv(guest->control, chunk, sizeof(chunk), MSG_DONTWAIT);
+	size_t room = REPLIES_MAX - guest->replies.length;
+
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (got <= 0)
+		return -1;
+	str_addn(&guest->replies, chunk, (size_t)got < room ? (size_t)got : room);
+	return got;
+}
+
 static bool control_ready(void *data)
 {
-	struct guest *guest = data;
-	char chunk[4096];
+	return take_replies(data) >= 0;
+}
+
+static void drain(struct guest *guest)
+{
+	size_t taken = 0;
 	ssize_t got;
 
-	while ((got = recv(guest->control, chunk, sizeof(chunk), MSG_DONTWAIT)) > 0)
-		if (guest->replies.length < REPLIES_MAX)
-			str_addn(&guest->replies, chunk, (size_t)got);
-	return got < 0 && (errno == EAGAIN || errno == EINTR);
+	console_drain(&guest->console);
+	console_drain(&guest->words);
+	while (taken < REPLIES_DRAIN_MAX && (got = take_replies(guest)) > 0)
+		taken += (size_t)got;
 }
 
 void guest_watch(struct guest *guest, struct agent_run *run)
@@ -203,9 +222,7 @@ int guest_blame(struct guest *guest, struct err *err)
 	const char *mend;
 	int code = ended(guest);
 
-	console_read(&guest->console);
-	console_read(&guest->words);
-	control_ready(guest);
+	drain(guest);
 	tail = console_tail(guest->console.text, TAIL_LINES);
 	if (*tail)
 		log_debug("the last lines of the guest's console:\n%s", tail);

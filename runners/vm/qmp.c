@@ -13,7 +13,7 @@
 #include "core/mem.h"
 #include "core/sys.h"
 
-#define ANSWER_MAX (1 << 20)
+#define ANSWER_MAX (1 << 20)	/* bytes of a line */
 
 void qmp_done(struct qmp *qmp)
 {

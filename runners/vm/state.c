@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/digest.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -86,9 +87,13 @@ static void pause_ms(long ms)
 /* Waits until the state is written. */
 static int wait_for_state(struct qmp *qmp, struct err *err)
 {
-	for (int i = 0; i < SAVE_MS / SAVE_POLL_MS; i++) {
+	const int64_t end_ms = clock_ms() + SAVE_MS;
+	int64_t left;
+
+	while ((left = end_ms - clock_ms()) > 0) {
 		_cleanup_free_ char *answer = NULL, *status = NULL;
 
+		qmp->timeout_ms = left < QMP_TIMEOUT_MS ? (int)left : QMP_TIMEOUT_MS;
 		if (qmp_run(qmp, "{\"execute\":\"query-migrate\"}\n", -1, &answer, err) < 0)
 			return -1;
 		if (json_look(answer, strlen(answer), "return.status", &status) && status) {

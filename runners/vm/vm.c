@@ -178,7 +178,7 @@ static int talk(struct vm *vm, struct guest *guest, bool eager, int *ret_code, s
 	guest_watch(guest, &run);
 	if (agent_run(&run, &job, ret_code, err) < 0)
 		return err->code == ERR_AGENT ? guest_blame(guest, err) : -1;
-	console_read(&guest->console);
+	console_drain(&guest->console);
 	if (*ret_code == EXIT_KILLED && console_out_of_memory(guest->console.text))
 		log_note("the guest ran out of its %llu MiB of memory (target.vm.memory)",
 			 (unsigned long long)(vm->job->vm.memory_bytes >> 20));

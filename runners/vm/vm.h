@@ -38,7 +38,7 @@ struct guest {
 	int agent, console_fd, control, words_fd;	/* owned */
 	struct console console;	/* the guest's serial console */
 	struct console words;	/* QEMU's own standard errors */
-	struct str replies;	/* QMP lines that came and were not taken */
+	struct str replies;	/* QMP lines that came and were not taken: the first of them */
 	bool heard;		/* duet-init has spoken */
 };
 

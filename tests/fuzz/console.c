@@ -25,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *mend;
 
 	console_init(&console, fuzz_file(0, input.at, input.left));
-	FUZZ_CHECK(!console_read(&console));
+	for (size_t left = input.left; console_read(&console); left -= CONSOLE_TURN_MAX)
+		FUZZ_CHECK(left >= CONSOLE_TURN_MAX);
 	FUZZ_CHECK(strlen(console.text) == console.used && console.used <= CONSOLE_KEPT);
 	cause = console_cause(console.text, &mend);
 	fuzz_check_shown(cause);

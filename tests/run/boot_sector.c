@@ -132,8 +132,8 @@ static bool listen_to(const char *text)
 
 		if (poll(polls, ARRAY_SIZE(polls), TIMEOUT_MS) <= 0)
 			return false;
-		console_read(&guest.console);
-		console_read(&guest.words);
+		console_drain(&guest.console);
+		console_drain(&guest.words);
 		if (polls[2].revents || (text && strstr(guest.console.text, text)))
 			return true;
 	}
