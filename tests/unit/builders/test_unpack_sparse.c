@@ -17,6 +17,7 @@
 #include "tests/unit/unit.h"
 
 #define PIECE (1u << 20)	/* holes in a piece of a map */
+#define ADDRESSES_MAX (1ul << 30)
 #define PEAK_KIB_MAX (160l * 1024)
 #define OLD_HOLES 21		/* in a block of GNU's old format */
 #define OLD_HOLES_AT 386	/* in a header */
@@ -31,8 +32,19 @@ static struct str tar, blob;
 static struct layer_result result;
 static struct err err;
 
+/* A list that has no end ends the test, not the machine. The sanitizer takes all addresses for itself. */
+static void limit_memory(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+	const struct rlimit limit = { ADDRESSES_MAX, ADDRESSES_MAX };
+
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+#endif
+}
+
 static void setup(void)
 {
+	limit_memory();
 	work_init(&work);
 	tar = blob = (struct str){ 0 };
 	err = (struct err){ 0 };
