@@ -1,6 +1,7 @@
 """What hostile_memory.sh tries on the memory of workers.
 
-hostile_memory.py maps DIR              writes DIR/map-N.tar.gz and .zst: a file whose map names N million holes
+hostile_memory.py maps DIR              writes DIR/map-N.tar.gz and .zst, a file whose map names N million
+                                        holes, and DIR/short.tar
 hostile_memory.py pull DUET DIR         pulls an image of four such layers: its exit code, its message, and the
                                         most memory (KiB) that duet and its workers had at a time
 hostile_memory.py limits DUET DIR       the limit of memory of each worker that is there while a layer comes
@@ -18,6 +19,7 @@ MILLION = 1 << 20
 HOLE = b"0\n0\n"
 COUNTS = (16, 64, 256)
 LAYERS = 4
+SHORT = 500000
 
 
 def records(pairs):
@@ -38,12 +40,13 @@ def header(name, kind, size):
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
-def head_of_map(name, millions):
+def head_of_map(name, holes):
     """GNU's pax format 1.0: the map begins the content."""
     pax = records([(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"),
                    (b"GNU.sparse.name", name.encode()), (b"GNU.sparse.realsize", b"0")])
-    count = b"%d\n" % (millions * MILLION)
-    size = len(count) + millions * MILLION * len(HOLE)
+    count = b"%d\n" % holes
+    size = len(count) + holes * len(HOLE)
+    size += -size % 512
     return (header("pax", b"x", len(pax)) + pax.ljust(-len(pax) // 512 * -512, b"\0") +
             header(name, b"0", size) + count)
 
@@ -58,7 +61,7 @@ def by_zstd(data):
 
 def bomb(pack, name, millions):
     """A member for the head, and one for a million holes, so often as they are wanted."""
-    return pack(head_of_map(name, millions)) + pack(HOLE * MILLION) * millions
+    return pack(head_of_map(name, millions * MILLION)) + pack(HOLE * MILLION) * millions
 
 
 def write_maps(folder):
@@ -66,6 +69,10 @@ def write_maps(folder):
         for kind, pack in (("gz", by_gzip), ("zst", by_zstd)):
             with open("%s/map-%d.tar.%s" % (folder, millions, kind), "wb") as file:
                 file.write(bomb(pack, "f", millions))
+    # as long as one may be, and all right: 25 MiB of libarchive's memory
+    short = head_of_map("f", SHORT) + HOLE * SHORT
+    with open(folder + "/short.tar", "wb") as file:
+        file.write(short + bytes(-len(short) % 512 + 1024))
 
 
 # ---- with a registry -----------------------------------------------------------------------------
