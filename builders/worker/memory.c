@@ -16,7 +16,7 @@
 
 static bool ended;
 
-/* libarchive calls exit() when it has no memory for a text. */
+/* libarchive ends the process itself when it has no memory for a text. */
 static void at_exit(void)
 {
 	if (!ended)

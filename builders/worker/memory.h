@@ -45,7 +45,7 @@
 void memory_begin(void);
 /* No more than this from here on; read back. A lower limit that the caller has stays. */
 int memory_limit(uint64_t bytes, struct err *err);
-/* The answer was sent: the process may end. Any other way to exit() is a library without memory. */
+/* The answer is sent: the process may end. Before, it is a library without memory that ends it. */
 void memory_end(void);
 
 #endif
