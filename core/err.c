@@ -45,6 +45,7 @@ static const char *const classes[ERR_CODE_END - ERR_USAGE] = {
 	[ERR_KERNEL - ERR_USAGE] = "kernel.refused",
 	[ERR_KERNEL_UNFIT - ERR_USAGE] = "kernel.unfit",
 	[ERR_KERNEL_NONE - ERR_USAGE] = "kernel.none",
+	[ERR_WORKER_MEMORY - ERR_USAGE] = "worker.memory",
 };
 
 static char *format(const char *fmt, va_list args)

@@ -52,6 +52,7 @@ enum err_code {
 	ERR_LOCK,		/* lock.differs: duet.lock says something else, or lacks an input */
 	ERR_RUN,		/* run.failed: a command of a step ended with another code than 0 */
 	ERR_REPRODUCIBLE,	/* build.differs: two builds gave different results */
+	ERR_WORKER_MEMORY,	/* worker.memory: the worker met the limit of its memory */
 	ERR_CODE_END
 };
 

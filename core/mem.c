@@ -1,21 +1,50 @@
 /* Memory and lists of strings: see mem.h. */
 #include "core/mem.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define EXIT_OUT_OF_MEMORY 125
+#define STACK_BYTES ((size_t)2 * 1024 * 1024)	/* of a thread, with a guard: an estimate */
 
-static void *checked(void *memory)
+static int exit_code;	/* of mem_exit_with; 0: not called */
+
+void mem_exit_with(int code)
+{
+	exit_code = code;
+}
+
+void mem_out(void)
 {
 	static const char text[] = "duet: error[host.system]: out of memory\n";
 
-	if (memory)
-		return memory;
+	if (exit_code)
+		_exit(exit_code);
 	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
 	_exit(EXIT_OUT_OF_MEMORY);
+}
+
+void mem_blame(int errnum)
+{
+	void *stack = MAP_FAILED;
+
+	if (errnum == EAGAIN)
+		stack = mmap(NULL, STACK_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (errnum == ENOMEM || (errnum == EAGAIN && stack == MAP_FAILED))
+		mem_out();
+	if (stack != MAP_FAILED)
+		munmap(stack, STACK_BYTES);
+}
+
+static void *checked(void *memory)
+{
+	if (!memory)
+		mem_out();
+	return memory;
 }
 
 void *xmalloc(size_t size)

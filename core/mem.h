@@ -1,5 +1,5 @@
 /*
- * Memory and release. xmalloc and kin die when memory is out (exit 125): the store is crash-safe,
+ * Memory and release. xmalloc and kin die when memory is out (mem_out): the store is crash-safe,
  * so nothing is lost. _cleanup_ releases at the end of scope; TAKE_PTR and TAKE_FD hand over.
  */
 #ifndef DUET_CORE_MEM_H
@@ -9,6 +9,19 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+/*
+ * Ends the process, from any thread, because memory is out: with a message and exit code 125, unless
+ * mem_exit_with said otherwise. For libraries that tell so, too.
+ */
+_Noreturn void mem_out(void);
+/* From now on mem_out ends with this exit code and says nothing: who waits for the process does. */
+void mem_exit_with(int code);
+/*
+ * A call of a library failed with `errnum`: mem_out when memory is why. EAGAIN is what starting a thread
+ * gives both without room for its stack and for other reasons: room for one is tried then.
+ */
+void mem_blame(int errnum);
 
 void *xmalloc(size_t size);
 void *xcalloc(size_t count, size_t size);

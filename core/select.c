@@ -82,7 +82,7 @@ static int stake(struct walk *walk, const struct select_entry *entry)
 	*claim = (struct claim){ xstrdup(entry->path), folder, walk->item, walk->item };
 	known = tsearch(claim, &walk->claims, compare_claims);
 	if (!known)
-		abort(); /* memory is out */
+		mem_out();
 	if (*known == claim)
 		return 0;
 	free_claim(claim);

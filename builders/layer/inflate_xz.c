@@ -10,7 +10,7 @@
 static void begin(lzma_stream *stream)
 {
 	if (lzma_stream_decoder(stream, MEMORY_MAX, 0) != LZMA_OK)
-		abort(); /* memory is out */
+		mem_out();
 }
 
 static void *start(void)
@@ -40,6 +40,8 @@ static enum inflate_step step(void *state, struct inflate_io *io, const char **e
 		return INFLATE_END;
 	if (result == LZMA_OK || result == LZMA_BUF_ERROR)
 		return INFLATE_MORE;
+	if (result == LZMA_MEM_ERROR)
+		mem_out();
 	if (result == LZMA_MEMLIMIT_ERROR)
 		*error = "its dictionary is too large";
 	return INFLATE_BROKEN;

@@ -12,7 +12,7 @@ static void *start(void)
 	z_stream *stream = xcalloc(1, sizeof(*stream));
 
 	if (inflateInit2(stream, WINDOW_GZIP) != Z_OK)
-		abort(); /* memory is out */
+		mem_out();
 	return stream;
 }
 

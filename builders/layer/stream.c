@@ -279,6 +279,7 @@ static int start(struct stream *stream, struct err *err)
 		int error = pthread_create(threads[i], NULL, mains[i], stream);
 
 		if (error) {
+			mem_blame(error);
 			stop(stream, i);
 			return err_sys(err, error, "start a thread");
 		}

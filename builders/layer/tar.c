@@ -29,6 +29,9 @@ struct tar {
 	struct tar_entry entry;
 	struct err source_err;	/* why the source failed */
 	uint64_t total;		/* bytes that the source gave */
+	uint64_t call_at;	/* `total` when libarchive was last called for a header or a piece */
+	bool skipping;		/* it was called to skip content */
+	bool has_content;	/* an entry was given, and its content not skipped yet */
 	bool padded;		/* the last block was filled up here */
 };
 
@@ -50,6 +53,32 @@ static la_ssize_t fill_up(struct tar *tar, const void **ret)
 	return (la_ssize_t)(BLOCK - tar->total % BLOCK);
 }
 
+/*
+ * libarchive reads all headers of an entry in one call, and a map of holes (GNU sparse: in pax headers, in
+ * blocks behind the header, or before the content) in one call as well, into a list of 48 bytes for
+ * each of its entries, which take two bytes and up in the archive. It has no limit and no hook. So what one
+ * call may read is limited here, where it reads: that holds for every form of a map, known or not,
+ * and cannot take another view of the archive than libarchive does. Skipped content is not counted.
+ */
+static void begin_call(struct tar *tar, bool skipping)
+{
+	tar->call_at = tar->total;
+	tar->skipping = skipping;
+}
+
+/* Skips what is left of the entry's content, which archive_read_next_header would do itself. */
+static int skip_content(struct tar *tar)
+{
+	int result = ARCHIVE_OK;
+
+	begin_call(tar, true);
+	if (tar->has_content)
+		result = archive_read_data_skip(tar->archive);
+	tar->has_content = false;
+	begin_call(tar, false);
+	return result;
+}
+
 /* Did the content of the last entry end before the archive did? */
 static bool is_whole(const struct tar *tar)
 {
@@ -62,8 +91,13 @@ static la_ssize_t pull(struct archive *archive, void *data, const void **ret)
 {
 	struct tar *tar = data;
 	size_t size;
-	int got = tar->source.read(tar->source.data, ret, &size, &tar->source_err);
+	int got;
 
+	if (!tar->skipping && tar->total - tar->call_at > TAR_HEADERS_MAX)
+		got = err_set(&tar->source_err, ERR_LAYER_LIMIT,
+			      "headers or a map of holes of more than %d bytes", TAR_HEADERS_MAX);
+	else
+		got = tar->source.read(tar->source.data, ret, &size, &tar->source_err);
 	if (got == 1) {
 		tar->total += size;
 		return (la_ssize_t)size;
@@ -84,7 +118,7 @@ struct tar *tar_new(const struct tar_source *source)
 	if (!tar->locale || !tar->archive ||
 	    archive_read_support_format_tar(tar->archive) != ARCHIVE_OK ||
 	    (source->may_be_empty && archive_read_support_format_empty(tar->archive) != ARCHIVE_OK))
-		abort(); /* memory is out */
+		mem_out();
 	/* reads the first block; what is wrong with it shows again in tar_next */
 	(void)archive_read_open(tar->archive, tar, NULL, pull, NULL);
 	return tar;
@@ -99,6 +133,8 @@ static int refuse(struct tar *tar, struct err *err)
 		err_move(err, &tar->source_err);
 		return -1;
 	}
+	if (archive_errno(tar->archive) == ENOMEM)
+		mem_out();
 	safe = str_escape(text ? text : "damaged", 200);
 	return err_set(err, ERR_LAYER, "read the archive: %s", safe);
 }
@@ -292,10 +328,14 @@ static int take_entry(struct tar *tar, struct archive_entry *from, struct err *e
 int tar_next(struct tar *tar, const struct tar_entry **ret, struct err *err)
 {
 	struct archive_entry *from;
-	locale_t before = uselocale(tar->locale);
-	int result = archive_read_next_header(tar->archive, &from);
 	const char *text;
+	locale_t before;
+	int result;
 
+	if (skip_content(tar) != ARCHIVE_OK)
+		return refuse(tar, err);
+	before = uselocale(tar->locale);
+	result = archive_read_next_header(tar->archive, &from);
 	uselocale(before);
 	if (result == ARCHIVE_EOF && !tar->source_err.code)
 		return is_whole(tar) ? 0 : err_set(err, ERR_LAYER, "the archive is cut short");
@@ -306,6 +346,7 @@ int tar_next(struct tar *tar, const struct tar_entry **ret, struct err *err)
 	}
 	if (result != ARCHIVE_OK)
 		return refuse(tar, err);
+	tar->has_content = true;
 	tar->entry.path = archive_entry_pathname(from);
 	if (!tar->entry.path || !*tar->entry.path)
 		return err_set(err, ERR_LAYER, "an entry without a name");
@@ -324,6 +365,7 @@ int tar_data(struct tar *tar, const void **ret, size_t *ret_size, uint64_t *ret_
 	la_int64_t offset;
 	int result;
 
+	begin_call(tar, false);
 	do
 		result = archive_read_data_block(tar->archive, ret, ret_size, &offset);
 	while (result == ARCHIVE_OK && *ret_size == 0);

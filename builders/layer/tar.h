@@ -28,6 +28,11 @@ struct tar_xattr {
 	size_t size;
 };
 
+/*
+ * Bytes of an entry's headers, and of its map of holes: one of 100,000 holes in a large file fits. The
+ * longest list that libarchive makes of so much has a million entries (two bytes each): 50 MiB.
+ */
+#define TAR_HEADERS_MAX (2 * 1024 * 1024)
 #define TAR_XATTRS_MAX 128	/* of one entry; those that are kept */
 #define ATTRIBUTE_SHOWN 40	/* bytes of an attribute's name in a message */
 

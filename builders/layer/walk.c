@@ -132,7 +132,7 @@ static int visit_link(struct walk *walk, struct tar_entry *entry, const struct s
 	*linked = (struct linked){ st->st_dev, st->st_ino, xstrdup(entry->path), st->st_nlink - 1 };
 	known = tsearch(linked, &walk->links, compare_links);
 	if (!known)
-		abort(); /* memory is out */
+		mem_out();
 	if (*known == linked)
 		return 0;
 	free_link(linked);

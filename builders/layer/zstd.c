@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "builders/layer/inflate.h"
 #include "builders/layer/layer.h"
@@ -13,7 +14,7 @@ static void *start(void)
 	ZSTD_DCtx *context = ZSTD_createDCtx();
 
 	if (!context)
-		abort(); /* memory is out */
+		mem_out();
 	ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, LAYER_ZSTD_WINDOW_LOG_MAX);
 	return context;
 }
@@ -29,6 +30,8 @@ static enum inflate_step step(void *state, struct inflate_io *io, const char **e
 	io->out += out.pos;
 	io->out_room -= out.pos;
 	if (ZSTD_isError(result)) {
+		if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation)
+			mem_out();
 		*error = ZSTD_getErrorName(result);
 		return INFLATE_BROKEN;
 	}
@@ -52,7 +55,7 @@ void *zstd_pack_new(void)
 	ZSTD_CCtx *context = ZSTD_createCCtx();
 
 	if (!context)
-		abort(); /* memory is out */
+		mem_out();
 	ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, ZSTD_PACK_LEVEL);
 	ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
 	return context;
@@ -68,6 +71,8 @@ int zstd_pack(void *state, const void *bytes, size_t size, bool end, zstd_sink *
 		ZSTD_outBuffer out = { buffer, sizeof(buffer), 0 };
 
 		left = ZSTD_compressStream2(state, &out, &in, end ? ZSTD_e_end : ZSTD_e_continue);
+		if (ZSTD_isError(left) && ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation)
+			mem_out();
 		if (ZSTD_isError(left))
 			return -1;
 		if (out.pos > 0 && sink(data, buffer, out.pos) < 0)

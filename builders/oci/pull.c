@@ -7,8 +7,8 @@
  * and when both have ended well the blob is published, then the forms, then the step's record. The
  * registry's worker compares the blob's digest, the unpacking one computes the diff-id, which has to be
  * the one that the image's config names. An unpacking that fails is no failure yet: the layer may need
- * what lies below it, or the pipe could not go on; the caller tries again from the blob, and that is
- * the error that is told.
+ * what lies below it, or the pipe could not go on, or it met its share of the memory (WORKER_SHARED);
+ * the caller tries again from the blob, one layer after the other, and that is the error that is told.
  *
  * Everything happens on this thread, in one loop over the workers' sockets.
  */
@@ -90,7 +90,8 @@ static int start_unpacking(struct pull *pull, const struct pull_layer *layer, co
 	struct worker_request request = {
 		.version = WORKER_VERSION,
 		.op = form->op,
-		.flags = (layer->lowest ? 0 : WORKER_ALONE) | (single ? WORKER_SINGLE_UID : 0) |
+		.flags = WORKER_SHARED | (layer->lowest ? 0 : WORKER_ALONE) |
+			 (single ? WORKER_SINGLE_UID : 0) |
 			 (verified ? WORKER_VERIFIED : WORKER_HAS_EXPECTED),
 		.fd_count = 2,
 		.bytes = layer->layer.bytes,

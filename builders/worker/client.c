@@ -72,6 +72,12 @@ static int gone(struct worker *worker, struct err *err)
 	int code = jail_wait(&worker->jail);
 
 	close(TAKE_FD(worker->socket));
+	if (code == WORKER_EXIT_MEMORY) {
+		err_set(err, ERR_WORKER_MEMORY, "duet-worker %s met the limit of its memory",
+			modes[worker->op]);
+		return err_mend(err, "what it read is damaged or made to exhaust memory: check where "
+				     "it comes from");
+	}
 	err_set(err, ERR_WORKER, "duet-worker ended without an answer");
 	if (code > 0)
 		err_wrap(err, "duet-worker %s %s %d", modes[worker->op],

@@ -2,7 +2,7 @@
  * duet-worker: reads what others made. Started by duet (client.c) in namespaces of its own with one
  * socket; takes one request, jails itself further, answers, ends. A registry's conversation goes on.
  *
- *	1  the request and its descriptors arrive; they are checked
+ *	1  the request and its descriptors arrive; they are checked; its memory is limited (memory.h)
  *	2  root: an empty tmpfs (fetch: the host's tree, read-only: resolver and certificates)
  *	3  capabilities: those that writing a tree takes (unpack), reading (pack), none (fetch, hash)
  *	4  the filter of the operation; from here on there is no exec and, but for fetch, no network
@@ -27,6 +27,7 @@
 #include "builders/oci/copy.h"
 #include "builders/oci/document.h"
 #include "builders/worker/fetch.h"
+#include "builders/worker/memory.h"
 #include "builders/worker/message.h"
 #include "builders/worker/registry/talk.h"
 #include "builders/worker/wire.h"
@@ -63,6 +64,7 @@ struct work {
 static const struct operation {
 	enum filter_kind filter;
 	uint64_t capabilities;
+	uint64_t memory;	/* bytes: memory.h */
 	size_t fds_min, fds_max;
 	bool network;
 	int (*run)(struct work *work, struct err *err);
@@ -377,21 +379,25 @@ static int run_registry(struct work *work, struct err *err)
 }
 
 static const struct operation operations[WORKER_OP_END] = {
-	[WORKER_FETCH] = { FILTER_FETCH, 0, 1, 1, true, run_fetch },
-	[WORKER_UNPACK] = { FILTER_UNPACK, CAPS_WRITE_TREE, 2, FDS_MAX, false, run_unpack },
-	[WORKER_EROFS] = { FILTER_UNPACK, 0, 2, FDS_MAX, false, run_unpack },
-	[WORKER_MERGE] = { FILTER_UNPACK, 0, 2, FDS_MAX, false, run_merge },
-	[WORKER_PACK] = { FILTER_UNPACK, CAPS_READ, 2, FDS_MAX, false, run_pack },
-	[WORKER_PACK_UPPER] = { FILTER_UNPACK, CAPS_READ, 2, 2, false, run_pack },
-	[WORKER_HASH] = { FILTER_UNPACK, 0, 1, 1, false, run_hash },
-	[WORKER_DIGEST_SOURCE] = { FILTER_UNPACK, CAPS_READ, 2, FDS_MAX, false, run_digest },
-	[WORKER_INDEX] = { FILTER_UNPACK, 0, 2, 2, false, run_index },
-	[WORKER_KERNEL] = { FILTER_UNPACK, 0, 3, 2 + WORKER_DISKS_MAX, false, run_kernel },
-	[WORKER_PICK] = { FILTER_UNPACK, 0, 1, 1, false, run_pick },
-	[WORKER_IMAGE] = { FILTER_UNPACK, 0, 3, 3, false, run_image },
-	[WORKER_COPY] = { FILTER_UNPACK, 0, 2, 2, false, run_copy },
-	[WORKER_DOCKER_ARCHIVE] = { FILTER_UNPACK, 0, 3, 3, false, run_docker_archive },
-	[WORKER_REGISTRY] = { FILTER_FETCH, 0, 1, 1, true, run_registry },
+	[WORKER_FETCH] = { FILTER_FETCH, 0, MEMORY_BYTES, 1, 1, true, run_fetch },
+	[WORKER_UNPACK] = { FILTER_UNPACK, CAPS_WRITE_TREE, MEMORY_LAYER, 2, FDS_MAX, false,
+		run_unpack },
+	[WORKER_EROFS] = { FILTER_UNPACK, 0, MEMORY_LAYER, 2, FDS_MAX, false, run_unpack },
+	[WORKER_MERGE] = { FILTER_UNPACK, 0, MEMORY_LAYER, 2, FDS_MAX, false, run_merge },
+	[WORKER_PACK] = { FILTER_UNPACK, CAPS_READ, MEMORY_LAYER, 2, FDS_MAX, false, run_pack },
+	[WORKER_PACK_UPPER] = { FILTER_UNPACK, CAPS_READ, MEMORY_LAYER, 2, 2, false, run_pack },
+	[WORKER_HASH] = { FILTER_UNPACK, 0, MEMORY_BYTES, 1, 1, false, run_hash },
+	[WORKER_DIGEST_SOURCE] = { FILTER_UNPACK, CAPS_READ, MEMORY_LAYER, 2, FDS_MAX, false,
+		run_digest },
+	[WORKER_INDEX] = { FILTER_UNPACK, 0, MEMORY_KERNEL, 2, 2, false, run_index },
+	[WORKER_KERNEL] = { FILTER_UNPACK, 0, MEMORY_KERNEL, 3, 2 + WORKER_DISKS_MAX, false,
+		run_kernel },
+	[WORKER_PICK] = { FILTER_UNPACK, 0, MEMORY_DOCUMENT, 1, 1, false, run_pick },
+	[WORKER_IMAGE] = { FILTER_UNPACK, 0, MEMORY_DOCUMENT, 3, 3, false, run_image },
+	[WORKER_COPY] = { FILTER_UNPACK, 0, MEMORY_LAYER, 2, 2, false, run_copy },
+	[WORKER_DOCKER_ARCHIVE] = { FILTER_UNPACK, 0, MEMORY_LAYER, 3, 3, false,
+		run_docker_archive },
+	[WORKER_REGISTRY] = { FILTER_FETCH, 0, MEMORY_BYTES, 1, 1, true, run_registry },
 };
 
 /* ---- the frame around them ------------------------------------------------------------------- */
@@ -433,7 +439,7 @@ static int make_root_read_only(struct err *err)
 	return 0;
 }
 
-static int enter_jail(const struct operation *operation, struct err *err)
+static int enter_jail(const struct operation *operation, bool shared, struct err *err)
 {
 	struct digest unused;
 	struct hash hash;
@@ -444,6 +450,8 @@ static int enter_jail(const struct operation *operation, struct err *err)
 	hash_init(&hash);
 	hash_end(&hash, &unused);
 	hash_done(&hash);
+	if (memory_limit(shared ? MEMORY_LAYER_SHARED : operation->memory, err) < 0)
+		return -1;
 	if ((operation->network ? make_root_read_only : enter_empty_root)(err) < 0 ||
 	    caps_limit(operation->capabilities, err) < 0)
 		return -1;
@@ -452,17 +460,20 @@ static int enter_jail(const struct operation *operation, struct err *err)
 
 int main(void)
 {
-	_cleanup_free_ struct work *work = xcalloc(1, sizeof(*work));
+	_cleanup_free_ struct work *work = NULL;
 	struct err err = { 0 };
 
+	memory_begin();
+	work = xcalloc(1, sizeof(*work));
 	setlocale(LC_ALL, "C.UTF-8");
 	work->reply.version = WORKER_VERSION;
 	if (receive(work, &err) == 0) {
 		const struct operation *operation = &operations[work->request.op];
 
-		if (enter_jail(operation, &err) == 0)
+		if (enter_jail(operation, work->request.flags & WORKER_SHARED, &err) == 0)
 			(void)operation->run(work, &err);
 	}
 	wire_answer(&work->reply, work->request.id, &err);
+	memory_end();
 	return !wire_send(WORKER_FD, &work->reply, 0) || err.code != 0;
 }

@@ -12,6 +12,7 @@
 
 #define WORKER_VERSION 2u
 #define WORKER_FD 3			/* the worker's end of the socket */
+#define WORKER_EXIT_MEMORY 3		/* exit code: it met the limit of its memory (memory.h) */
 #define WORKER_URL_MAX 4096
 #define WORKER_LOWER_MAX 240		/* lower trees that fit one message (SCM_MAX_FD is 253) */
 
@@ -92,6 +93,7 @@ enum worker_op {
 /* WORKER_UNPACK, WORKER_EROFS */
 #define WORKER_ALONE		(1u << 5)	/* see layer_unpack.alone */
 #define WORKER_VERIFIED		(1u << 17)	/* see layer_unpack.verified */
+#define WORKER_SHARED		(1u << 18)	/* others work at the same time: less memory for each */
 /* WORKER_PACK */
 #define WORKER_KEEP		(1u << 6)
 #define WORKER_HAS_MODE		(1u << 7)

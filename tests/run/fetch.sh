@@ -40,4 +40,4 @@ else
 	set --
 fi
 PYTHONDONTWRITEBYTECODE=1 "$@" \
-	timeout 100 /usr/bin/python3 "$here/fetch_cases.py" "$probe" "$dir"
+	timeout 100 /usr/bin/python3 "$here/fetch_cases.py" "$probe" "$dir" ${FETCH_CASES:+"$FETCH_CASES"}

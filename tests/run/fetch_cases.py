@@ -6,7 +6,8 @@ import sys
 import time
 import traceback
 
-import fetch_bodies  # noqa: F401  (registers its cases)
+import fetch_beside  # noqa: F401  (registers its cases)
+import fetch_bodies  # noqa: F401
 import fetch_heads  # noqa: F401
 import fetch_plain  # noqa: F401
 from fetch_harness import DIR, SECRET, Test, cases, second, server

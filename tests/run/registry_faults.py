@@ -1,4 +1,4 @@
-"""The faults of registry_faults.sh: sixty ways to answer badly.
+"""The faults of registry_faults.sh: 63 ways to answer badly.
 
 A fault is a function that writes one answer. It strikes once (`once`) or every time, at a place in the
 body: `at` is the first byte that is not sent as it should be, or, for faults of the head (`later`), the
@@ -155,6 +155,20 @@ def chunks(hit, end):
 
 table({"chunks_good": ("good", None), "chunks_cut_once": ("good", b"", {"resumes": True}),
        "chunks_garbage_once": ("good", b"zz\r\nabc", {"resumes": True})}, chunks)
+
+
+def beside(hit, more):
+    """Chunked up to `at`, then bytes without end that are no content."""
+    hit.reply.head("200 OK", Transfer_Encoding="chunked", **hit.fields)
+    if hit.at:
+        hit.reply.raw(b"%x\r\n%s\r\n" % (hit.at, hit.data[:hit.at]))
+    while hit.request.sent < ENDLESS_MAX:
+        hit.reply.raw(more)
+        hit.request.sent += len(more)
+
+
+table({"extensions_endless": ("bad", b"1;" + b"x" * 65536), "trailers_endless":
+       ("bad", b"0\r\n" + b"X-Y: %s\r\n" % (b"y" * 1000) * 64)}, beside, once=False)
 
 
 @fault("good", resumes=True, token="any")
@@ -372,5 +386,5 @@ def head_junk_once(hit):
 
 
 table({"h2_good": ("good", None), "h2_goaway_once": ("good", Talk.goaway),
-       "h2_reset_once": ("good", Talk.reset)},
+       "h2_reset_once": ("good", Talk.reset), "h2_beside": ("bad", Talk.beside)},
       lambda hit, end: redirect(hit, Talk(hit, end).url()), token="any")

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The registry client against sixty faults, each at the manifest, the config, a layer and the token, at
-# the first, the middle and the last byte: 720 cells (registry_matrix.py) with DUET_SOAK, else 120 of
+# The registry client against 63 faults, each at the manifest, the config, a layer and the token, at
+# the first, the middle and the last byte: 756 cells (registry_matrix.py) with DUET_SOAK, else 126 of
 # them, spread evenly. Only 127.0.0.1 is used.
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"

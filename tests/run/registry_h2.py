@@ -14,6 +14,7 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 PREFACE_BYTES = 24
 FRAME_MAX = 16384
 INTERNAL_ERROR = 2
+BESIDE_MAX = 64 << 20
 
 
 def frame(kind, flags=0, stream=0, payload=b""):
@@ -89,3 +90,10 @@ class Talk:
     @staticmethod
     def reset(connection, stream):
         connection.sendall(frame(RST_STREAM, 0, stream, struct.pack(">I", INTERNAL_ERROR)))
+
+    @staticmethod
+    def beside(connection, _):
+        """Frames of a kind that nobody knows have to be ignored (RFC 9113, 4.1)."""
+        more = frame(0xfa, 0, 0, bytes(FRAME_MAX)) * 8
+        for _ in range(BESIDE_MAX // len(more)):
+            connection.sendall(more)

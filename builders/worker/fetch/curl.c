@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "builders/worker/fetch/sockets.h"
 #include "builders/worker/fetch/url.h"
 #include "config.h"
 #include "core/mem.h"
@@ -19,17 +20,27 @@
 #define TOTAL_MAX_S 2000000u		/* libcurl counts milliseconds in an int */
 #define BUFFER_BYTES (256 * 1024L)
 #define CAUSE_MAX 300			/* bytes of libcurl's text in a message */
+/*
+ * Bytes on the wire beside those of heads and content. As much as there is content may come with it (its
+ * chunks' and frames' headers and TLS's records, when they are small), and acknowledgements of what is
+ * sent; the rest is what begins a connection.
+ */
+#define BESIDE_BYTES_MAX (4u << 20)
 #define ERROR_BODY_ROOM (64 * 1024)	/* error pages may be longer than the file */
 
 struct transport {
 	CURL *easy;	/* owned */
+	struct sockets sockets;	/* of libcurl's connections, also those that are kept */
 };
 
 /* One request under way. */
 struct exchange {
 	const struct ask *ask;
+	struct transport *transport;
 	struct http_reply reply;
+	uint64_t taken;		/* bytes of heads and content */
 	bool stopped;
+	bool flooded;		/* by other bytes than these */
 	bool refused_address;
 	uint64_t sent;		/* bytes of the upload that libcurl has taken */
 	const char *unread;	/* why the upload could not be read on, or NULL */
@@ -60,6 +71,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *data)
 {
 	struct exchange *exchange = data;
 
+	exchange->taken += size * count;
 	http_reply_line(&exchange->reply, line, size * count);
 	return exchange->reply.broken ? 0 : size * count;
 }
@@ -69,6 +81,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *data)
 	struct exchange *exchange = data;
 	const struct ask *ask = exchange->ask;
 
+	exchange->taken += size * count;
 	if (ask->body(ask->data, &exchange->reply, bytes, size * count))
 		return size * count;
 	exchange->stopped = true;
@@ -112,14 +125,43 @@ static curl_socket_t open_socket(void *data, curlsocktype purpose,
 				 struct curl_sockaddr *address)
 {
 	struct exchange *exchange = data;
+	int fd;
 
 	(void)purpose;
 	if (exchange->ask->only_public && url_address_is_local(&address->addr)) {
 		exchange->refused_address = true;
 		return CURL_SOCKET_BAD;
 	}
-	return socket(address->family, address->socktype | SOCK_CLOEXEC,
-		      address->protocol);
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (fd >= 0 && !sockets_add(&exchange->transport->sockets, fd)) {
+		close(fd);
+		return CURL_SOCKET_BAD;
+	}
+	return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+/* A connection outlives its request: this gets the transport. */
+static int close_socket(void *data, curl_socket_t fd)
+{
+	struct transport *transport = data;
+
+	sockets_remove(&transport->sockets, fd);
+	return close(fd);
+}
+
+/* libcurl calls this after each of its reads, at most a hundred buffers: is what came what was asked for? */
+static int compare_received(void *data, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+			    curl_off_t up)
+{
+	struct exchange *exchange = data;
+
+	(void)down_total;
+	(void)down;
+	(void)up_total;
+	(void)up;
+	exchange->flooded = sockets_received(&exchange->transport->sockets) >
+			    2 * exchange->taken + exchange->sent + BESIDE_BYTES_MAX;
+	return exchange->flooded;
 }
 
 /* The first of two variables that is set and not empty, or NULL. */
@@ -160,6 +202,7 @@ static CURLcode set_limits(CURL *easy, const struct ask *ask)
 		/* addresses are checked when a connection is made: take up none */
 		{ CURLOPT_FRESH_CONNECT, ask->only_public },
 		{ CURLOPT_NOSIGNAL, 1 },
+		{ CURLOPT_NOPROGRESS, 0 },
 		{ CURLOPT_FOLLOWLOCATION, 0 },
 		{ CURLOPT_HEADEROPT, CURLHEADER_SEPARATE },
 		{ CURLOPT_HTTP_CONTENT_DECODING, 0 },
@@ -274,6 +317,10 @@ static void set_callbacks(CURL *easy, struct exchange *exchange)
 	curl_easy_setopt(easy, CURLOPT_SEEKDATA, exchange);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, exchange);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, exchange->transport);
+	curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, compare_received);
+	curl_easy_setopt(easy, CURLOPT_XFERINFODATA, exchange);
 }
 
 static const char mend_network[] =
@@ -348,6 +395,11 @@ static void judge(CURL *easy, const struct exchange *exchange, CURLcode code,
 		ret->end = ASK_STOPPED;
 		return;
 	}
+	if (exchange->flooded) {
+		ret->cause = xasprintf("the server sent %u MiB and more beside its answer",
+				       BESIDE_BYTES_MAX >> 20);
+		return;
+	}
 	if (exchange->refused_address && code == CURLE_COULDNT_CONNECT) {
 		ret->cause = xstrdup(
 			"a public server redirects to an address of a local network");
@@ -393,7 +445,7 @@ static bool server_is_local(CURL *easy, const char *url)
 void transport_ask(struct transport *transport, const struct ask *ask,
 		   struct ask_result *ret)
 {
-	struct exchange exchange = { .ask = ask };
+	struct exchange exchange = { .ask = ask, .transport = transport };
 	CURL *easy = transport->easy;
 	struct curl_slist *headers = headers_of(ask);
 	_cleanup_free_ char *range = NULL;
@@ -404,6 +456,7 @@ void transport_ask(struct transport *transport, const struct ask *ask,
 	if (ask->from > 0)
 		range = xasprintf("%llu-", (unsigned long long)ask->from);
 	set_callbacks(easy, &exchange);
+	sockets_begin(&transport->sockets);
 	code = set_limits(easy, ask);
 	if (code == CURLE_OK)
 		code = set_texts(easy, ask, range);

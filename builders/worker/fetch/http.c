@@ -114,11 +114,11 @@ static void take_field(struct http_reply *reply, const char *line, size_t length
 
 void http_reply_line(struct http_reply *reply, const char *line, size_t length)
 {
-	if (reply->complete && reply->status >= 200)
-		return;
 	reply->head_bytes += length;
 	if (reply->head_bytes > HTTP_HEAD_MAX)
 		reply->broken = "endless headers";
+	if (reply->complete && reply->status >= 200)
+		return;
 	while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
 		length--;
 	if (reply->broken)

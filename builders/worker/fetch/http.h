@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HTTP_HEAD_MAX (256 * 1024)	/* bytes of all heads of one answer (1xx included) */
+#define HTTP_HEAD_MAX (256 * 1024)	/* bytes of all heads of one answer, 1xx and trailers too */
 #define HTTP_VALUE_MAX 8192		/* bytes of one value that is kept */
 #define HTTP_RETRY_AFTER_MAX_MS 60000
 
@@ -41,7 +41,7 @@ struct http_reply {
 
 /*
  * Takes one line of a head, with or without its CRLF. A 1xx answer is forgotten when the next one
- * begins; lines after the head (trailers) are ignored. A field sent twice with different values
+ * begins; lines after the head (trailers) are counted and ignored. A field sent twice with different values
  * (WWW-Authenticate may be), a value over HTTP_VALUE_MAX and a head over HTTP_HEAD_MAX set `broken`.
  */
 void http_reply_line(struct http_reply *reply, const char *line, size_t length);

@@ -165,6 +165,7 @@ static bool start(struct turn *turn)
 	if (failed) {
 		_cleanup_(err_done) struct err err = { 0 };
 
+		mem_blame(failed);
 		err_sys_as(&err, ERR_HOST, failed, "start a thread");
 		answer(turn, &err);
 	}
