@@ -161,7 +161,8 @@ static int start_jail(struct worker *worker, const struct worker_request *reques
 		      const struct idmap *map, struct start *start, struct err *err)
 {
 	struct jail_entry entry = { .enter = enter, .data = start };
-	uint64_t flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+	/* the mounts come later: see root.c */
+	uint64_t flags = CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
 	bool network = request->op == WORKER_FETCH || request->op == WORKER_REGISTRY;
 	int files[ROOT_FILES], started;
 	struct idmap chosen;

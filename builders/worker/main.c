@@ -3,7 +3,7 @@
  * socket; takes one request, jails itself further, answers, ends. A registry's conversation goes on.
  *
  *	1  the request and its descriptors arrive; they are checked
- *	2  root: an empty tmpfs (with a network: copies of the resolver's files and certificates; root.c);
+ *	2  root (root.c): an empty tmpfs (with a network: copies of the resolver's files and certificates);
  *	   the caller's terminal is given up
  *	3  capabilities: those that writing a tree takes (unpack), reading (pack), none (fetch, hash)
  *	4  the filter of the operation; from here on there is no exec and, but for fetch, no network
@@ -405,17 +405,6 @@ static int receive(struct work *work, struct err *err)
 	return 0;
 }
 
-/* The caller's standard streams: its terminal, or whatever it was started with. */
-static int give_up_streams(struct err *err)
-{
-	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	for (int fd = 0; fd < 3; fd++)
-		if (null < 0 || dup2(null, fd) < 0)
-			return err_sys_as(err, ERR_HOST, errno, "open /dev/null");
-	return 0;
-}
-
 static int enter_jail(const struct operation *operation, struct err *err)
 {
 	struct digest unused;
@@ -429,8 +418,7 @@ static int enter_jail(const struct operation *operation, struct err *err)
 	hash_done(&hash);
 	if (operation->network && !transport_load())
 		return err_set(err, ERR_HOST, "start libcurl");
-	if (give_up_streams(err) < 0 ||
-	    (operation->network ? root_enter_network : root_enter_empty)(err) < 0 ||
+	if ((operation->network ? root_enter_network : root_enter_empty)(err) < 0 ||
 	    caps_limit(operation->capabilities, err) < 0)
 		return -1;
 	return filter_load(operation->filter, err);

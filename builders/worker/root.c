@@ -2,15 +2,20 @@
  * The worker's roots: see root.h. A tmpfs, which is made read-only when all is in it:
  *
  *	duet, the caller's ids		opens the host's files (a resolv.conf is often a link into /run)
- *	the worker, a stranger's ids	mounts the tmpfs, makes it the root, detaches the host's tree;
- *					copies the files by content: a bind mount would keep the host's
- *					file system alive
+ *	the worker, a stranger's ids	is started in the host's mount namespace, and makes its own when it
+ *					is loaded; mounts the tmpfs, makes it the root, detaches the copy
+ *					of the host's tree; copies the files by content: a bind mount would
+ *					keep the host's file system alive
+ *
+ * So would a library that is mapped from the copy: mounts below its own are locked to it, and all of them
+ * stay, in no list, when it is detached. What was loaded before is of the host's own mounts.
  */
 #include "builders/worker/root.h"
 
 #include <errno.h>
 #include <features.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -109,9 +114,22 @@ void root_close_files(int list[ROOT_FILES])
 
 /* ---- in the worker --------------------------------------------------------------------------- */
 
+static int give_up_streams(struct err *err)
+{
+	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = 0; fd < 3; fd++)
+		if (null < 0 || dup2(null, fd) < 0)
+			return err_sys_as(err, ERR_HOST, errno, "open /dev/null");
+	return 0;
+}
+
 static int enter_tmpfs(const char *options, struct err *err)
 {
-	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
+	if (give_up_streams(err) < 0)
+		return -1;
+	if (unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
 	    mount("tmpfs", "/tmp", "tmpfs", LOCKED, options) < 0 || chdir("/tmp") < 0 ||
 	    syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
 	    chdir("/") < 0)

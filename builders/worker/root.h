@@ -18,7 +18,10 @@
 int root_open_files(int ret[ROOT_FILES], struct err *err);
 void root_close_files(int files[ROOT_FILES]);
 
-/* The worker's side, with all capabilities of its namespace. ERR_HOST. */
+/*
+ * The worker's side, with all capabilities of its user namespace and still in the host's mount namespace. The
+ * caller's standard streams, a terminal perhaps, become /dev/null. ERR_HOST.
+ */
 int root_enter_empty(struct err *err);
 /*
  * The same with copies of those files, taken from ROOT_FD and up (closed). Names are looked up in
