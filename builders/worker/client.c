@@ -6,9 +6,11 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "builders/worker/root.h"
 #include "core/jail/jail.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -21,6 +23,7 @@
 struct start {
 	int program;	/* duet-worker, readable */
 	int socket;	/* its end */
+	const int *files;	/* ROOT_FILES for its root, or NULL */
 	const char *mode;
 };
 
@@ -44,15 +47,22 @@ static int enter(void *data)
 					      "ALL_PROXY", "no_proxy", "NO_PROXY",
 					      "SSL_CERT_FILE", NULL };
 	struct strv env = { 0 };
-	int program = fcntl(start->program, F_DUPFD_CLOEXEC, 10);
+	int program = fcntl(start->program, F_DUPFD_CLOEXEC, 10), used = WORKER_FD + 1;
+	int files[ROOT_FILES];
 
 	strv_add(&env, "LC_ALL=C.UTF-8");
 	for (size_t i = 0; passed[i]; i++)
 		if (getenv(passed[i]))
 			strv_setenv(&env, passed[i], getenv(passed[i]));
+	/* out of the way of their new numbers first */
+	for (size_t i = 0; start->files && i < ROOT_FILES; i++)
+		files[i] = fcntl(start->files[i], F_DUPFD_CLOEXEC, 10);
 	if (program < 0 || dup2(start->socket, WORKER_FD) < 0)
 		return 125;
-	syscall(SYS_close_range, WORKER_FD + 1, program - 1, 0);
+	for (size_t i = 0; start->files && i < ROOT_FILES; i++)
+		if (dup2(files[i], used++) < 0)
+			return 125;
+	syscall(SYS_close_range, used, program - 1, 0);
 	syscall(SYS_close_range, program + 1, ~0u, 0);
 	syscall(SYS_execveat, program, "", argv, env.items, AT_EMPTY_PATH);
 	return 125;
@@ -122,19 +132,66 @@ void worker_own_map(struct idmap *ret)
 	ret->gids[0] = (struct idmap_extent){ 0, root ? 0 : getegid(), root ? ALL_IDS : 1 };
 }
 
+/* The ids of one that reads trees are those of the store's map; one with a network is nobody. */
+static int choose_map(const struct worker_request *request, const struct idmap *map, bool network,
+		      struct idmap *ret, struct err *err)
+{
+	bool trees = request->op == WORKER_UNPACK || request->op == WORKER_PACK_UPPER ||
+		     request->flags & WORKER_FROM_IMAGE;
+
+	if (network)
+		return idmap_find_stranger(ret, err);
+	if (trees)
+		*ret = *map;
+	else
+		worker_own_map(ret);
+	return 0;
+}
+
+/* The worker starts its program as the ids that it will have. */
+static int check_program(int program, const struct idmap *map, struct err *err)
+{
+	uint32_t inside;
+	struct stat st;
+
+	if (fstat(program, &st) < 0)
+		return err_sys(err, errno, "look at duet-worker");
+	if (idmap_uid_inside(map, st.st_uid, &inside) || (st.st_mode & S_IXOTH))
+		return 0;
+	err_set(err, ERR_HOST, "start duet-worker as uid %u: not everybody may execute it",
+		map->uids[0].outside);
+	return err_mend(err, "chmod 755 the program duet-worker");
+}
+
+static int start_jail(struct worker *worker, const struct worker_request *request,
+		      const struct idmap *map, struct start *start, struct err *err)
+{
+	struct jail_entry entry = { .enter = enter, .data = start };
+	/* the mounts come later: see root.c */
+	uint64_t flags = CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+	bool network = request->op == WORKER_FETCH || request->op == WORKER_REGISTRY;
+	int files[ROOT_FILES], started;
+	struct idmap chosen;
+
+	if (choose_map(request, map, network, &chosen, err) < 0 ||
+	    check_program(start->program, &chosen, err) < 0)
+		return -1;
+	if (!network)
+		return jail_start(&worker->jail, &chosen, flags | CLONE_NEWNET, &entry, err);
+	if (root_open_files(files, err) < 0)
+		return -1;
+	start->files = files;
+	started = jail_start(&worker->jail, &chosen, flags, &entry, err);
+	root_close_files(files);
+	return started;
+}
+
 int worker_start(struct worker *ret, const struct idmap *map, const struct worker_request *request,
 		 const int *fds, size_t fd_count, struct err *err)
 {
 	_cleanup_close_ int program = proc_open_own("duet-worker", err), ours = -1, theirs = -1;
 	struct start start = { .program = program, .mode = modes[request->op] };
-	struct jail_entry entry = { .enter = enter, .data = &start };
-	uint64_t flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
-	bool network = request->op == WORKER_FETCH || request->op == WORKER_REGISTRY;
-	/* what lies in trees belongs to the ids of the store's map */
-	bool trees = request->op == WORKER_UNPACK || request->op == WORKER_PACK_UPPER ||
-		     request->flags & WORKER_FROM_IMAGE;
 	struct worker worker = { .op = request->op, .socket = -1 };
-	struct idmap own;
 	int pair[2];
 
 	if (program < 0)
@@ -144,10 +201,7 @@ int worker_start(struct worker *ret, const struct idmap *map, const struct worke
 	ours = pair[0];
 	theirs = pair[1];
 	start.socket = theirs;
-	worker_own_map(&own);
-	if (!network)
-		flags |= CLONE_NEWNET;
-	if (jail_start(&worker.jail, trees ? map : &own, flags, &entry, err) < 0)
+	if (start_jail(&worker, request, map, &start, err) < 0)
 		return -1;
 	worker.socket = ours;
 	if (worker_ask(&worker, request, fds, fd_count, err) < 0) {

@@ -3,21 +3,20 @@
  * socket; takes one request, jails itself further, answers, ends. A registry's conversation goes on.
  *
  *	1  the request and its descriptors arrive; they are checked; its memory is limited (memory.h)
- *	2  root: an empty tmpfs (fetch: the host's tree, read-only: resolver and certificates)
+ *	2  root (root.c): an empty tmpfs (with a network: copies of the resolver's files and certificates);
+ *	   the caller's terminal is given up
  *	3  capabilities: those that writing a tree takes (unpack), reading (pack), none (fetch, hash)
  *	4  the filter of the operation; from here on there is no exec and, but for fetch, no network
  *	5  the work; threads are started inside
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/mount.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "builders/kernel/take.h"
@@ -27,9 +26,11 @@
 #include "builders/oci/copy.h"
 #include "builders/oci/document.h"
 #include "builders/worker/fetch.h"
+#include "builders/worker/fetch/curl.h"
 #include "builders/worker/memory.h"
 #include "builders/worker/message.h"
 #include "builders/worker/registry/talk.h"
+#include "builders/worker/root.h"
 #include "builders/worker/wire.h"
 #include "core/clock.h"
 #include "core/fs.h"
@@ -37,12 +38,6 @@
 #include "core/jail/filter.h"
 #include "core/mem.h"
 #include "core/select.h"
-
-/* <sys/mount.h> of glibc 2.36 and <linux/mount.h> cannot be included together */
-int mount(const char *source, const char *target, const char *type, unsigned long flags,
-	  const void *data);
-int umount2(const char *target, int flags);
-#define MNT_DETACH 2
 
 #define FDS_MAX WIRE_FDS_MAX
 #define PROGRESS_MS 100
@@ -416,29 +411,6 @@ static int receive(struct work *work, struct err *err)
 	return 0;
 }
 
-/* An empty root: nothing of the host has a path. The descriptors given stay what they are. */
-static int enter_empty_root(struct err *err)
-{
-	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
-	    mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=0555") < 0 ||
-	    chdir("/tmp") < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
-	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-		return err_sys_as(err, ERR_HOST, errno, "enter an empty root");
-	return 0;
-}
-
-static int make_root_read_only(struct err *err)
-{
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID };
-
-	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
-	    syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) < 0) {
-		err_sys_as(err, ERR_HOST, errno, "make the host's tree read-only");
-		return err_mend(err, "fetching needs Linux 5.12");
-	}
-	return 0;
-}
-
 static int enter_jail(const struct operation *operation, bool shared, struct err *err)
 {
 	struct digest unused;
@@ -446,13 +418,15 @@ static int enter_jail(const struct operation *operation, bool shared, struct err
 
 	umask(0);
 	prctl(PR_SET_PDEATHSIG, 9);
-	/* what libcrypto loads on first use is loaded while there still are files */
+	/* what libcrypto and libcurl load on first use is loaded while there still are files */
 	hash_init(&hash);
 	hash_end(&hash, &unused);
 	hash_done(&hash);
 	if (memory_limit(shared ? MEMORY_LAYER_SHARED : operation->memory, err) < 0)
 		return -1;
-	if ((operation->network ? make_root_read_only : enter_empty_root)(err) < 0 ||
+	if (operation->network && !transport_load())
+		return err_set(err, ERR_HOST, "start libcurl");
+	if ((operation->network ? root_enter_network : root_enter_empty)(err) < 0 ||
 	    caps_limit(operation->capabilities, err) < 0)
 		return -1;
 	return filter_load(operation->filter, err);

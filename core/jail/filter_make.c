@@ -119,7 +119,8 @@ static void add_calls(scmp_filter_ctx tree, const struct filter_profile *profile
 
 /*
  * One guard: entered with the call's number loaded, left either with an answer or with
- * the tree to come. A call has one guard: a second would never be reached.
+ * the tree to come; when the next one is of the same call, with the number loaded again.
+ * Others of it would never be reached.
  */
 static void emit_guard(struct code *code, const struct filter_guard *guard, bool *guarded)
 {
@@ -130,12 +131,13 @@ static void emit_guard(struct code *code, const struct filter_guard *guard, bool
 	bool deny = guard->test == GUARD_DENY;
 	int number = resolve(guard->call);
 	uint32_t left = guard->count;
+	bool more = guard[1].call && !strcmp(guard[1].call, guard->call);
 
 	if (number < 0)
 		return;
 	if (number >= CALLS_MAX || guarded[number])
 		die("guarded twice, or number out of range", guard->call);
-	guarded[number] = true;
+	guarded[number] = !more;
 	/* skipped when it is another call: condition, load, mask, a test per value, return,
 	 * jump */
 	emit(code, BPF_JMP | BPF_JEQ | BPF_K, 0,
@@ -161,8 +163,10 @@ static void emit_guard(struct code *code, const struct filter_guard *guard, bool
 			     guard->values[i]);
 	}
 	emit(code, BPF_RET | BPF_K, 0, 0, answer);
-	/* to the tree; its distance comes later */
-	emit(code, BPF_JMP | BPF_JA, 0, 0, UINT32_MAX);
+	if (more)
+		emit(code, BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, nr));
+	else /* to the tree; its distance comes later */
+		emit(code, BPF_JMP | BPF_JA, 0, 0, UINT32_MAX);
 }
 
 static void emit_guards(struct code *code, const struct filter_profile *profile)

@@ -9,7 +9,8 @@
  * "mseal=462": such calls are newer than the libseccomp of Debian 12 (2.5.4). Calls above
  * 423 have one number on all architectures.
  *
- * Guards look at one argument of a call that the groups let pass. They compare its low 32
+ * Guards look at one argument of a call that the groups let pass; several of one call stand
+ * together, and all must let it pass. They compare its low 32
  * bits, as the kernel does for int arguments: a comparison of all 64 could be walked
  * around by setting a bit that the kernel then throws away (CVE-2019-10063). A guard may
  * have a condition on another argument: a mode means something only beside O_CREAT.
@@ -250,6 +251,10 @@ static const struct filter_guard worker_guards[] = {
 	{ "prctl", 0, GUARD_ONLY, EPERM, ALL_BITS, 6,
 	  { PR_GET_NO_NEW_PRIVS, PR_GET_SECCOMP, PR_SET_PDEATHSIG, PR_SET_NAME,
 	    PR_GET_NAME, PR_SET_VMA } },
+	/* no code but what was linked in: nothing is loaded once a layer or an answer is being
+	 * read */
+	{ "mmap", 2, GUARD_ONLY, EPERM, PROT_EXEC, 1, { 0 } },
+	{ "mprotect", 2, GUARD_ONLY, EPERM, PROT_EXEC, 1, { 0 } },
 	{ NULL },
 };
 
@@ -264,15 +269,8 @@ static const struct filter_calls unpack_calls[] = {
 	{ 0, NULL },
 };
 
-static const struct filter_guard unpack_guards[] = {
-	/* no code but what was linked in: nothing is loaded once the layer is being
-	 * read */
-	{ "mmap", 2, GUARD_ONLY, EPERM, PROT_EXEC, 1, { 0 } },
-	{ "mprotect", 2, GUARD_ONLY, EPERM, PROT_EXEC, 1, { 0 } },
-	{ NULL },
-};
-
-/* The network, the resolver's and TLS's files to read, and one descriptor to write. */
+/* The network, the resolver's and TLS's files to read (builders/worker/root.c), and one descriptor
+ * to write. */
 static const struct filter_calls fetch_calls[] = {
 	{ ALLOW, "bind connect getpeername getsockname getsockopt ioctl recvfrom "
 		 "recvmmsg sendmmsg sendto setsockopt shutdown socket socketpair" },
@@ -284,8 +282,13 @@ static const struct filter_calls fetch_calls[] = {
 };
 
 static const struct filter_guard fetch_guards[] = {
-	{ "socket", 0, GUARD_ONLY, EAFNOSUPPORT, ALL_BITS, 4,
-	  { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK } },
+	/* not AF_UNIX, which reaches the host's daemons; without AF_NETLINK, getaddrinfo takes both
+	 * families for there */
+	{ "socket", 0, GUARD_ONLY, EAFNOSUPPORT, ALL_BITS, 2, { AF_INET, AF_INET6 } },
+	/* libcurl wakes itself by one; of datagrams, it could be connected to another socket */
+	{ "socketpair", 0, GUARD_ONLY, EAFNOSUPPORT, ALL_BITS, 1, { AF_UNIX } },
+	{ "socketpair", 1, GUARD_ONLY, EAFNOSUPPORT, ~(uint32_t)(SOCK_CLOEXEC | SOCK_NONBLOCK), 1,
+	  { SOCK_STREAM } },
 	{ "ioctl", 1, GUARD_ONLY, ENOTTY, ALL_BITS, 2, { FIONREAD, FIONBIO } },
 	{ "open", 1, GUARD_ONLY, EROFS, O_ACCMODE | O_CREAT | O_TRUNC, 1, { O_RDONLY } },
 	{ "openat", 2, GUARD_ONLY, EROFS, O_ACCMODE | O_CREAT | O_TRUNC, 1,
@@ -365,7 +368,7 @@ static const struct filter_profile profiles[] = {
 	{ "job_single", ENOSYS, ENOSYS,
 	  { single_calls, job_calls }, { single_guards, job_guards } },
 	{ "unpack", KILL, KILL,
-	  { worker_calls, unpack_calls }, { worker_guards, unpack_guards } },
+	  { worker_calls, unpack_calls }, { worker_guards } },
 	{ "fetch", KILL, KILL,
 	  { worker_calls, fetch_calls }, { worker_guards, fetch_guards } },
 	{ "owners", ALLOW, ALLOW, { single_calls }, { single_guards } },

@@ -312,8 +312,9 @@ static const char *find_for_root(struct idmap *map, const struct own_ids own[2])
 
 	if (!has_caps(to_map))
 		return "CAP_SETUID or CAP_SETGID is missing";
-	if (covers(&own[0], IDMAP_ROOT_BASE, IDMAP_COUNT) &&
-	    covers(&own[1], IDMAP_ROOT_BASE, IDMAP_COUNT)) {
+	/* with the stranger behind it */
+	if (covers(&own[0], IDMAP_ROOT_BASE, IDMAP_COUNT + 1) &&
+	    covers(&own[1], IDMAP_ROOT_BASE, IDMAP_COUNT + 1)) {
 		map->kind = IDMAP_RANGE;
 		map->uid_extents = map->gid_extents = 1;
 		map->uids[0] = map->gids[0] =
@@ -448,6 +449,29 @@ int idmap_find(struct idmap *ret, bool force_single, const char **ret_why,
 	name_map(&map);
 	*ret = map;
 	*ret_why = why;
+	return 0;
+}
+
+static uint32_t stranger_of(const struct idmap *map, const struct idmap_extent *extents,
+			    uint32_t count)
+{
+	const struct idmap_extent *last = &extents[count - 1];
+
+	return map->kind == IDMAP_RANGE ? IDMAP_STRANGER : last->outside + last->count - 1;
+}
+
+int idmap_find_stranger(struct idmap *ret, struct err *err)
+{
+	struct idmap all;
+	const char *why;
+
+	if (idmap_find(&all, false, &why, err) < 0)
+		return -1;
+	*ret = (struct idmap){ .kind = all.kind, .uid_extents = 1, .gid_extents = 1 };
+	ret->uids[0] =
+		(struct idmap_extent){ 0, stranger_of(&all, all.uids, all.uid_extents), 1 };
+	ret->gids[0] =
+		(struct idmap_extent){ 0, stranger_of(&all, all.gids, all.gid_extents), 1 };
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 
 #define IDMAP_ROOT_BASE 1879048192u	/* 0x70000000 */
 #define IDMAP_COUNT 65536u
+#define IDMAP_STRANGER (IDMAP_ROOT_BASE + IDMAP_COUNT)	/* in no container: owns nothing */
 #define IDMAP_EXTENTS_MAX 8
 #define IDMAP_SUBIDS_MIN 1000u		/* fewer subuids or subgids make no map */
 
@@ -50,6 +51,12 @@ struct idmap {
  */
 int idmap_find(struct idmap *ret, bool force_single, const char **ret_why,
 	       struct err *err);
+/*
+ * The map for what reads the network and needs no file of anybody: 0 inside is an id that owns nothing,
+ * and there is nobody else. IDMAP_STRANGER for root, the last subuid and subgid of a user who has some;
+ * the caller's own id (IDMAP_SINGLE) of one who has none. Of no use for paths: `id` is empty.
+ */
+int idmap_find_stranger(struct idmap *ret, struct err *err);
 /*
  * Other host ids for the same ids inside: what files on the disk belong to must not show in an image. The
  * last range changes its halves; false (nothing is changed) when there is none.

@@ -47,6 +47,11 @@ struct exchange {
 	char text[CURL_ERROR_SIZE];
 };
 
+bool transport_load(void)
+{
+	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
+
 struct transport *transport_new(void)
 {
 	struct transport *transport = xcalloc(1, sizeof(*transport));
@@ -244,6 +249,7 @@ static CURLcode set_texts(CURL *easy, const struct ask *ask, const char *range)
 						     : PACKAGE_NAME "/" PACKAGE_VERSION },
 		{ CURLOPT_RANGE, range },
 		{ CURLOPT_CAINFO, ask->ca_file },
+		{ CURLOPT_PROXY_CAINFO, ask->ca_file },
 		/* set even when empty: libcurl would look for itself */
 		{ CURLOPT_PROXY, proxy ? proxy : "" },
 		{ CURLOPT_NOPROXY, no_proxy ? no_proxy : "" },
@@ -258,7 +264,10 @@ static CURLcode set_texts(CURL *easy, const struct ask *ask, const char *range)
 			return code;
 	}
 	/* with a file of one's own, the system's folder is not trusted beside it */
-	return ask->ca_file ? curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) : CURLE_OK;
+	if (ask->ca_file && (curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) != CURLE_OK ||
+			     curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL) != CURLE_OK))
+		return CURLE_SSL_CACERT_BADFILE;
+	return CURLE_OK;
 }
 
 static CURLcode set_method(CURL *easy, const struct ask *ask)
@@ -329,6 +338,8 @@ static const char mend_host[] =
 	"check the name and the network; behind a proxy set https_proxy (and no_proxy)";
 static const char mend_certificate[] = "check the clock and the package ca-certificates; for a "
 				       "certificate of your own set SSL_CERT_FILE";
+static const char mend_certificates[] = "install the package ca-certificates, or let SSL_CERT_FILE "
+					"name a file of certificates that you can read";
 
 /* What libcurl's codes mean here; all others mean that another try will not do. */
 static const struct {
@@ -355,7 +366,7 @@ static const struct {
 	{ CURLE_AGAIN, ASK_BROKEN, NULL },
 	{ CURLE_BAD_CONTENT_ENCODING, ASK_BROKEN, NULL },
 	{ CURLE_PEER_FAILED_VERIFICATION, ASK_REFUSED, mend_certificate },
-	{ CURLE_SSL_CACERT_BADFILE, ASK_REFUSED, mend_certificate },
+	{ CURLE_SSL_CACERT_BADFILE, ASK_REFUSED, mend_certificates },
 	{ CURLE_SSL_ISSUER_ERROR, ASK_REFUSED, mend_certificate },
 };
 

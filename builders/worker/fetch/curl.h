@@ -63,6 +63,8 @@ struct ask_result {
 	bool from_local;		/* the server's address is local, or a proxy's is all we know */
 };
 
+/* Loads what libcurl and its libraries read from files when they start; false when they cannot be had. */
+bool transport_load(void);
 /* NULL when libcurl cannot be had. */
 struct transport *transport_new(void);
 void transport_free(struct transport *transport);

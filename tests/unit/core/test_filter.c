@@ -92,6 +92,13 @@ static uint32_t with(enum filter_kind kind, long number, int argument, uint64_t 
 	return run(kind, &data);
 }
 
+static uint32_t pair(uint64_t family, uint64_t type)
+{
+	struct seccomp_data data = { .nr = SYS_socketpair, .arch = NATIVE, .args = { family, type } };
+
+	return run(FILTER_FETCH, &data);
+}
+
 static uint32_t answer(int number)
 {
 	return SECCOMP_RET_ERRNO | (uint32_t)number;
@@ -301,17 +308,26 @@ START_TEST(test_worker_guards)
 				  SECCOMP_RET_ALLOW);
 		ck_assert_uint_eq(with(workers[i], SYS_prctl, 0, PR_SET_DUMPABLE),
 				  answer(EPERM));
+		ck_assert_uint_eq(with(workers[i], SYS_mmap, 2, PROT_READ), SECCOMP_RET_ALLOW);
+		ck_assert_uint_eq(with(workers[i], SYS_mmap, 2, PROT_READ | PROT_EXEC),
+				  answer(EPERM));
 	}
 	ck_assert_uint_eq(ask(FILTER_UNPACK, NATIVE, SYS_socket, 0),
 			  SECCOMP_RET_KILL_PROCESS);
 	ck_assert_uint_eq(ask(FILTER_UNPACK, NATIVE, SYS_connect, 0),
 			  SECCOMP_RET_KILL_PROCESS);
-	ck_assert_uint_eq(with(FILTER_UNPACK, SYS_mmap, 2, PROT_READ), SECCOMP_RET_ALLOW);
-	ck_assert_uint_eq(with(FILTER_UNPACK, SYS_mmap, 2, PROT_READ | PROT_EXEC),
-			  answer(EPERM));
-	ck_assert_uint_eq(with(FILTER_FETCH, SYS_socket, 0, AF_INET6), SECCOMP_RET_ALLOW);
-	ck_assert_uint_eq(with(FILTER_FETCH, SYS_socket, 0, AF_PACKET),
-			  answer(EAFNOSUPPORT));
+	for (uint64_t family = 0; family < 64; family++)
+		ck_assert_uint_eq(with(FILTER_FETCH, SYS_socket, 0, family),
+				  family == AF_INET || family == AF_INET6 ? SECCOMP_RET_ALLOW
+									  : answer(EAFNOSUPPORT));
+	/* both arguments of a pair are looked at */
+	ck_assert_uint_eq(pair(AF_UNIX, SOCK_STREAM), SECCOMP_RET_ALLOW);
+	ck_assert_uint_eq(pair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK),
+			  SECCOMP_RET_ALLOW);
+	ck_assert_uint_eq(pair(AF_UNIX, SOCK_DGRAM), answer(EAFNOSUPPORT));
+	ck_assert_uint_eq(pair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC), answer(EAFNOSUPPORT));
+	ck_assert_uint_eq(pair(AF_UNIX, SOCK_SEQPACKET), answer(EAFNOSUPPORT));
+	ck_assert_uint_eq(pair(AF_TIPC, SOCK_STREAM), answer(EAFNOSUPPORT));
 	ck_assert_uint_eq(with(FILTER_FETCH, SYS_openat, 2, 0), SECCOMP_RET_ALLOW);
 	ck_assert_uint_eq(with(FILTER_FETCH, SYS_openat, 2, 1), answer(EROFS));
 	ck_assert_uint_eq(with(FILTER_FETCH, SYS_openat, 2, 0100), answer(EROFS));

@@ -189,6 +189,13 @@ static int try_socket(long family)
 	return errno_of(syscall(SYS_socket, family, SOCK_SEQPACKET, 0));
 }
 
+static int try_pair(long type)
+{
+	int pair[2];
+
+	return errno_of(syscall(SYS_socketpair, AF_UNIX, type, 0, pair));
+}
+
 static int try_unshare(long flags)
 {
 	return errno_of(syscall(SYS_unshare, flags));
@@ -308,7 +315,11 @@ START_TEST(test_workers_die)
 		ck_assert_int_eq(in_child(workers[i], try_number, SYS_getpid), 0);
 	}
 	ck_assert_int_eq(in_child(FILTER_UNPACK, try_socket, AF_UNIX), DIED + SIGSYS);
-	ck_assert_int_eq(in_child(FILTER_FETCH, try_socket, AF_UNIX), 0);
+	ck_assert_int_eq(in_child(FILTER_FETCH, try_socket, AF_UNIX), EAFNOSUPPORT);
+	ck_assert_int_eq(in_child(FILTER_FETCH, try_socket, AF_NETLINK), EAFNOSUPPORT);
+	ck_assert_int_eq(in_child(FILTER_FETCH, try_pair, SOCK_DGRAM), EAFNOSUPPORT);
+	ck_assert_int_eq(in_child(FILTER_FETCH, try_pair, SOCK_SEQPACKET), EAFNOSUPPORT);
+	ck_assert_int_eq(in_child(FILTER_FETCH, try_pair, SOCK_STREAM | SOCK_CLOEXEC), 0);
 }
 END_TEST
 
