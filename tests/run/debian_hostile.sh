@@ -218,7 +218,7 @@ watching() {
 	: >"$W/err"
 	as "$who" setsid "$DUET" build -v --store "$store" -C "$P" >"$W/out" 2>"$W/err" </dev/null &
 	starter=$!
-	for _ in $(seq 2400); do
+	for _ in $(seq 600); do
 		pids=$(jailed)
 		first=${pids%%
 *}
@@ -259,17 +259,12 @@ staying() {
 	spec "file://$archive"
 	build
 	is "$who: a package that does nothing: $(tail -n 3 "$W/err")" "$code" 0
-	as "$who" "$DUET" export --store "$store" -C "$P" --format docker-archive "$W/home-$who/own.tar" \
+	as "$who" "$DUET" export --store "$store" -C "$P" --format tar "$W/home-$who/own.tar" \
 		>"$W/out" 2>"$W/err" || not_ok "$who: export: $(cat "$W/err")"
-	layers=$(tar -xOf "$W/home-$who/own.tar" manifest.json | tr ',"[]' '\n' | grep 'layer\|\.tar')
-	found=
-	for layer in $layers; do
-		found="$found
-$(tar -xOf "$W/home-$who/own.tar" "$layer" | { gzip -dcf 2>/dev/null || cat; } | tar -t 2>/dev/null)"
-	done
+	found=$(tar -tf "$W/home-$who/own.tar")
 	has "$who: the root is packed" "$found" usr/bin/dpkg
 	is "$who: with nothing of the host, and nothing written late" \
-		"$(echo "$found" | grep -x './late\|./etc/hostname\|./etc/resolv.conf\|late\|etc/hostname\|etc/resolv.conf')" ''
+		"$(echo "$found" | grep -Ex '(\./)?(late|etc/hostname|etc/resolv\.conf)')" ''
 }
 
 # refused NAME CAUSE: and the probe did not run
@@ -323,10 +318,10 @@ for who in $users; do
 	ln -sfn "$store" "$targets/store"
 	[ "$who" = root ] || [ "$who" = self ] || chown "duet-$who-$$" "$targets/secret" "$targets"
 	mkdir -p "$targets/mnt"
-	watching
 	archive in
 	trying 'a mirror in a folder' "file://$archive"
 	trying 'a mirror by HTTP' "$http/${archive##*/}"
+	watching
 	staying
 	unsigned
 	is_sound "$who" "$who" "$store"
