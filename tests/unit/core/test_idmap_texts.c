@@ -165,11 +165,38 @@ START_TEST(test_bind)
 }
 END_TEST
 
+START_TEST(test_leave_out)
+{
+	struct idmap_extent two[] = { { 0, 1000, 1 }, { 1, 100000, 65536 } };
+	struct idmap_extent front[] = { { 0, 5000, 10 }, { 10, 9000, 5 } };
+	struct idmap_extent only[] = { { 0, 1000, 1 } };
+	uint32_t count = 2;
+
+	/* the caller as root, ahead of its subuids: these move up */
+	idmap_leave_out(two, &count, 1000);
+	ck_assert_uint_eq(count, 1);
+	ck_assert(two[0].inside == 0 && two[0].outside == 100000 && two[0].count == 65536);
+	/* one of several of its extent */
+	count = 2;
+	idmap_leave_out(front, &count, 5000);
+	ck_assert_uint_eq(count, 2);
+	ck_assert(front[0].inside == 0 && front[0].outside == 5001 && front[0].count == 9);
+	ck_assert(front[1].inside == 9 && front[1].outside == 9000 && front[1].count == 5);
+	/* who is not in it */
+	idmap_leave_out(front, &count, 1);
+	ck_assert(count == 2 && front[0].count == 9 && front[1].inside == 9);
+	/* the last id of all stays */
+	count = 1;
+	idmap_leave_out(only, &count, 1000);
+	ck_assert(count == 1 && only[0].outside == 1000 && only[0].count == 1);
+}
+END_TEST
+
 int main(void)
 {
 	const struct unit_case list[] = {
 		{ test_subids, 1 }, { test_subids_malformed, 1 }, { test_own_map, 1 }, { test_outside, 1 },
-		{ test_bind, 1 },
+		{ test_bind, 1 }, { test_leave_out, 1 },
 	};
 	const struct unit unit = { "idmap texts" };
 
