@@ -137,6 +137,13 @@ control_if() {
 	fi
 }
 
+# control_mutant NAME: the control is that the test fails when tests/mutants/NAME is applied to duet, which
+# tests/mutants/run.sh sees; tests/lint/mutants.sh sees that there is such a file
+control_mutant() {
+	[ -e "$SRC/tests/mutants/$1" ]
+	control_if $? "mutant $1: $(sed -n 's/^why  *//p' "$SRC/tests/mutants/$1")"
+}
+
 # One line a row: ID, tier, result, control, why, what. A script that ends without has no rows.
 rows_write() {
 	[ "${#row_what[@]}" -gt 0 ] || return 0
