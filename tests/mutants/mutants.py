@@ -2,7 +2,7 @@
 """The mutant files of this folder: looked at, applied, taken back.
 
 	mutants.py lint SRC		says what is wrong with any of them; exit code 1 then
-	mutants.py mirror SRC TO	TO becomes a copy of the files of SRC that git knows of
+	mutants.py mirror SRC TO	TO becomes a copy of the files of SRC that git does not ignore
 	mutants.py field FILE KEY	a value of the head: file, test or why
 	mutants.py apply FILE TREE	changes the source in TREE; 3 when its old text is not there once
 	mutants.py undo FILE TREE SRC	the source in TREE as it is in SRC
@@ -87,7 +87,7 @@ def lint(source):
 def mirror(source, to):
     """Only what differs is written, so that make compiles no more than that."""
     names = subprocess.run(['git', '-C', source, '-c', f'safe.directory={source.resolve()}',
-                            'ls-files', '-z'], capture_output=True)
+                            'ls-files', '-z', '-c', '-o', '--exclude-standard'], capture_output=True)
     if names.returncode != 0:
         raise SystemExit(f'{source} is no checkout of git: {os.fsdecode(names.stderr)}')
     for name in [pathlib.Path(os.fsdecode(name)) for name in names.stdout.split(b'\0') if name]:

@@ -85,8 +85,8 @@ run_tests() {
 		*.sh) command=$TREE/$one ;;
 		esac
 		# shellcheck disable=SC2086 # words
-		(cd "$OUT" && export srcdir="$TREE" DUET_ROWS="$OUT/rows" &&
-			exec timeout -k 10 "$limit" $alone "$command") >"$OUT/test.log" 2>&1 </dev/null
+		(cd "$OUT" && export srcdir="$TREE" DUET_ROWS="$OUT/rows" DUET_FAIL_FAST=1 &&
+			exec timeout -k 10 "$limit" $alone "$command") >"$OUT/test.log" 2>&1 </dev/null 9>&-
 		code=$?
 		[ $code = 0 ] || return $code
 	done
@@ -98,6 +98,12 @@ say() {
 	seconds=$SECONDS
 }
 
+mkdir -p "$BUILD/mutants"
+exec 9>"$BUILD/mutants/lock"
+flock -n 9 || {
+	echo 'another run of this build folder goes on'
+	exit 1
+}
 prepare >"$BUILD/mutants.log" 2>&1 || {
 	tail -n 5 "$BUILD/mutants.log"
 	echo 'the sources do not build'
@@ -115,7 +121,12 @@ for name in $names; do
 		continue
 	}
 	if [ -z "${plain[$tests]-}" ]; then
-		build_for "$tests" && run_tests "$tests"
+		if build_for "$tests"; then
+			run_tests "$tests"
+		else
+			cp "$OUT/make.log" "$OUT/test.log"
+			false
+		fi
 		plain[$tests]=$?
 		[ "${plain[$tests]}" = 0 ] || cp "$OUT/test.log" "$OUT/plain.log"
 		seconds=$SECONDS
@@ -127,7 +138,7 @@ for name in $names; do
 		continue ;;
 	*)
 		say "$name" "$source" "$tests" "TEST FAILS: ${plain[$tests]} without it" 0
-		grep -m 3 FAILED "$OUT/plain.log"
+		grep -m 3 'FAILED\|\*\*\*\|:E:\|:F:' "$OUT/plain.log"
 		bad=1
 		continue ;;
 	esac
