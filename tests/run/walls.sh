@@ -308,6 +308,24 @@ pretended() {
 	control_mutant filter-unread
 }
 
+# B10 and a step's rights: what it mounts of an image of nothing lies on no overlay, which would be
+# read-only by itself; duet-init has what starting takes, and no more to begin with
+steps() {
+	row B10 check 'writes to what is mounted do not land in it'
+	printf '%s\n' 'duet: 1' 'name: walls' 'images: {empty: {from: scratch}}' 'image:' \
+		"  from: {archive: \"$W/root.tar\"}" '  steps:' \
+		"    - run: 'echo x >/m/x; grep CapBnd /proc/1/status; grep Seccomp: /proc/self/status'" \
+		'      mounts: [{from: empty, to: /m}]' >"$P/duet.yaml"
+	as "$who" "$DUET" build --no-cache --store "$store" -f "$P/duet.yaml" </dev/null >"$W/out" 2>"$W/err"
+	is "$who: B10: exit code" $? 0
+	has "$who: B10: an image of nothing" "$(cat "$W/err")" '/m/x: Read-only file system'
+	control_mutant image-seal
+	row B12 check 'rights come from words of the spec alone'
+	has "$who: B12: duet-init" "$(tr -d '\t' <"$W/err")" 'CapBnd:00000000800401fb'
+	has "$who: B12: a filter" "$(tr -d '\t' <"$W/err")" 'Seccomp:2'
+	control_mutant step-filter
+}
+
 not_there() {
 	for pair in 'C2 exec' 'C11 cp'; do
 		row "${pair% *}" check "duet ${pair#* } is not there: its row is to be written with it"
@@ -332,7 +350,7 @@ for who in $(all_users); do
 	user_folders "$who" || continue
 	[ "$who" = root ] || [ "$who" = self ] || chown "duet-$who-$$" "$P"
 	for part in programs links null_device terminals exchanged_targets control_groups sockets floods \
-		option_names mounted_programs pretended; do
+		option_names mounted_programs pretended steps; do
 		$part
 	done
 	row
