@@ -106,7 +106,9 @@ wanted=$(build 2>"$W/err") || {
 	cat "$W/err"
 	exit 1
 }
+row F1 check+soak 'duet and its workers are killed at one system call after another'
 sweep duet
 sweep worker
 no_leftovers end "$store"
+control_mutant store-tmp-lock
 finish

@@ -10,7 +10,7 @@
 #			QEMU of this test's own, which no_leftovers knows; skips where there is none
 #	as USER CMD...	runs CMD as root, `many` (a user with subuids) or `one` (a user without)
 #	user_folders WHO	makes that user, and $P and $store for it
-#	ok / not_ok	count; finish prints the sum and exits
+#	ok / not_ok	count; finish prints the sum and exits; with DUET_FAIL_FAST the first not_ok does
 #	tree_state	one line for everything below a folder; see state.py
 #	no_leftovers	tmp/ of a store is empty, and no process of this test's duet is left
 #	need PROGRAM...	skips when one is missing; `missing PROGRAM...` says which
@@ -137,6 +137,13 @@ control_if() {
 	fi
 }
 
+# control_mutant NAME: the control is that the test fails when tests/mutants/NAME is applied to duet, which
+# tests/mutants/run.sh sees; tests/lint/mutants.sh sees that there is such a file
+control_mutant() {
+	[ -e "$SRC/tests/mutants/$1" ]
+	control_if $? "mutant $1: $(sed -n 's/^why  *//p' "$SRC/tests/mutants/$1")"
+}
+
 # One line a row: ID, tier, result, control, why, what. A script that ends without has no rows.
 rows_write() {
 	[ "${#row_what[@]}" -gt 0 ] || return 0
@@ -169,6 +176,7 @@ not_ok() {
 	failed=$((failed + 1))
 	[ -z "$row" ] || row_bad[$row]=$((${row_bad[$row]-0} + 1))
 	echo "FAILED: $*"
+	[ -z "${DUET_FAIL_FAST-}" ] || finish
 }
 
 # is NAME GOT WANTED

@@ -20,7 +20,9 @@ else
 	set --
 fi
 mkdir "$W/home"
+row F8 check+soak 'sixty faults of a network and of a registry, at every part and byte'
 PYTHONDONTWRITEBYTECODE=1 "$@" timeout $seconds /usr/bin/python3 \
 	"$SRC/tests/run/registry_matrix.py" "$probe" "$W" $which ${REGISTRY_CELLS:+"$REGISTRY_CELLS"}
 is 'every cell' $? 0
+control_mutant fetch-digest
 finish

@@ -82,6 +82,7 @@ run -- true </dev/null 2>"$W/err" || {
 	cat "$W/err"
 	exit 1
 }
+row V11 check+soak 'the channel of a guest: each boot says hello, bytes come back whole; a hostile peer (test_agent)'
 in_a_row 'cold boots'
 is 'cold boots save nothing' "$(ls "$store/v1/states" 2>/dev/null)" ''
 spec auto
@@ -89,7 +90,11 @@ run -- true </dev/null
 sums=$(state_sums)
 in_a_row 'restores'
 apart
+row V6 check 'no guest changes what the next one starts from'
 is 'the saved state is as it was' "$(state_sums)" "$sums"
+control_mutant vm-base-writable
+row V11 check+soak "${row_what[V11]}"
+control_mutant agent-frame-size
 no_leftovers end "$store"
 is_sound end root "$store"
 finish

@@ -218,10 +218,11 @@ END_TEST
 static const struct {
 	const char *name;
 	void (*peer)(int);
+	const char *said;	/* in the message; NULL: anything */
 } hostile[] = {
-	{ "too_long", too_long },	{ "unknown_type", unknown_type },
-	{ "data_before_start", data_before_start }, { "other_session", other_session },
-	{ "wrong_nonce", wrong_nonce }, { "beyond_credit", beyond_credit },
+	{ "too_long", too_long, "malformed frame" },	{ "unknown_type", unknown_type },
+	{ "data_before_start", data_before_start, "out of order" }, { "other_session", other_session },
+	{ "wrong_nonce", wrong_nonce }, { "beyond_credit", beyond_credit, "credit" },
 	{ "stdin_from_init", stdin_from_init }, { "too_much_credit", too_much_credit },
 	{ "large_status", large_status }, { "other_version", agent_other_version },
 	{ "gone", gone },		{ "silent", agent_silent },
@@ -235,6 +236,9 @@ START_TEST(test_hostile)
 	converse(hostile[_i].peer, &outcome);
 	ck_assert_msg(outcome.result == -1, "%s was believed", hostile[_i].name);
 	ck_assert_msg(outcome.err_code == ERR_AGENT, "%s: %s", hostile[_i].name, outcome.msg);
+	/* for the right reason, and not since nothing came of it in time */
+	ck_assert_msg(!hostile[_i].said || strstr(outcome.msg, hostile[_i].said), "%s: %s",
+		      hostile[_i].name, outcome.msg);
 }
 END_TEST
 
