@@ -30,17 +30,6 @@ static struct archive archive_of(const struct source *source, const struct step 
 	return (struct archive){ source->url, source->path, source->has_sha256, source->sha256 };
 }
 
-static int open_path(const char *path, struct stat *ret_st, struct err *err)
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	if (fd < 0)
-		return err_sys(err, errno, "open %s", path);
-	if (fstat(fd, ret_st) < 0 || !S_ISREG(ret_st->st_mode))
-		return err_set(err, -EINVAL, "open %s: not a regular file", path);
-	return TAKE_FD(fd);
-}
-
 /* The lock's entry for a URL; one of another digest is none. */
 static bool find_locked(const struct lock *lock, const struct archive *archive,
 			struct lock_archive *ret)
@@ -96,16 +85,28 @@ static int tell_where(struct store *store, const struct digest *digest, const ch
 	return store_text_set(store, question, path, strlen(path), err);
 }
 
+/* What the store remembers had leave when it was built; its bytes are compared with their digest. */
+static int open_remembered(const char *path, struct err *err)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return err_sys(err, errno, "open %s", path);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return err_set(err, -EINVAL, "open %s: not a regular file", path);
+	return TAKE_FD(fd);
+}
+
 int builder_archive_find(struct store *store, const struct digest *digest, int *ret_fd,
 			 char **ret_path, struct err *err)
 {
 	_cleanup_free_ char *question = question_of(digest), *path = NULL;
-	struct stat st;
 	int found = store_text_get(store, question, PATH_MAX, &path, NULL, err);
 
 	if (found != 1)
 		return found;
-	*ret_fd = open_path(path, &st, err);
+	*ret_fd = open_remembered(path, err);
 	if (*ret_fd < 0)
 		return -1;
 	*ret_path = TAKE_PTR(path);
@@ -133,11 +134,14 @@ static int look_up(struct resolve *resolve, const struct archive *archive, struc
 		*ret = archive->sha256;
 		return archive->url ? look_at_lock(resolve, archive, err) : 0;
 	}
+	/* first of all: whoever may not read it is not told what is remembered of it either */
+	fd = host_path_open_file(resolve->spec->host, "archive", archive->path, &st, err);
+	if (fd < 0)
+		return -1;
 	known = store_stat_get(store, archive->path, ret, err);
 	if (known != 0)
 		return known < 0 ? -1 : 0;
-	fd = open_path(archive->path, &st, err);
-	if (fd < 0 || worker_hash(fd, ret, err) < 0)
+	if (worker_hash(fd, ret, err) < 0)
 		return -1;
 	return store_stat_set(store, archive->path, &st, ret, err);
 }
@@ -213,7 +217,7 @@ static int open_archive(struct build *build, const struct archive *archive,
 	int found;
 
 	if (archive->path) {
-		blob.fd = open_path(archive->path, &st, err);
+		blob.fd = host_path_open_file(build->spec->host, "archive", archive->path, &st, err);
 		if (blob.fd < 0)
 			return -1;
 		blob.bytes = (uint64_t)st.st_size;

@@ -23,6 +23,7 @@ struct resolve {
 	bool locked;		/* --locked: ERR_LOCK rather than another or a further entry */
 	bool offline;		/* --frozen: ERR_LOCK rather than a question to the network */
 	bool refresh;		/* what the store remembers of an answer does not count: ask again */
+	bool looks_only;	/* a plan to look at: an input that may not be read stays unknown */
 	/* copy.c's own: what a step before it copies too is looked through once. Owned by builders_plan */
 	char *last_copied;
 	struct digest last_digest;

@@ -137,7 +137,7 @@ static int directory_resolve(struct resolve *resolve, const struct source *sourc
 
 	(void)step;
 	(void)ret_base;
-	if (sources_of_folder(&selection, source->path, err) < 0)
+	if (sources_of_folder(&selection, resolve->spec, source->path, err) < 0)
 		return -1;
 	if (digest_folder(resolve->store, source, &selection, ret, err) < 0)
 		return err_wrap(err, "read %s", source->path);
@@ -220,7 +220,7 @@ static int directory_open(struct build *build, const struct plan_step *step, str
 	struct digest now;
 
 	(void)below;
-	if (sources_of_folder(&selection, step->source->path, err) < 0 ||
+	if (sources_of_folder(&selection, build->spec, step->source->path, err) < 0 ||
 	    pack_selection(build, &request, &selection, step->summary, ret, err) < 0 ||
 	    digest_folder(build->store, step->source, &selection, &now, err) < 0)
 		return -1;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "builders/builder.h"
@@ -30,25 +31,26 @@
 
 /* ---- what a root is made of ------------------------------------------------------------------- */
 
-static int read_keys(const struct source *source, char **ret, size_t *ret_size, struct err *err)
+static int read_keys(const struct spec *spec, const struct source *source, char **ret,
+		     size_t *ret_size, struct err *err)
 {
 	*ret_size = 0;
-	return source->keyring ? fs_read_file(AT_FDCWD, source->keyring, KEYRING_BYTES_MAX, ret,
-					      ret_size, err) : 0;
+	return source->keyring ? host_path_read(spec->host, "keyring", source->keyring,
+						KEYRING_BYTES_MAX, ret, ret_size, err) : 0;
 }
 
 /*
  * The keys, and whether there is more than one id: owners are lost without. So single-uid mode has
  * steps of its own. With a lock the packages, too.
  */
-static int input_of(struct store *store, const struct source *source, const struct digest *list,
-		    struct digest *ret, struct err *err)
+static int input_of(struct store *store, const struct spec *spec, const struct source *source,
+		    const struct digest *list, struct digest *ret, struct err *err)
 {
 	_cleanup_free_ char *keys = NULL;
 	struct sha256 hash;
 	size_t size;
 
-	if (read_keys(source, &keys, &size, err) < 0)
+	if (read_keys(spec, source, &keys, &size, err) < 0)
 		return -1;
 	sha256_init(&hash);
 	sha256_add_text(&hash, store->map.kind == IDMAP_SINGLE ? "one id" : "ids");
@@ -167,7 +169,7 @@ static int debian_resolve(struct resolve *resolve, const struct source *source,
 
 	(void)step;
 	(void)ret_base;
-	if (input_of(resolve->store, source, NULL, ret, err) < 0)
+	if (input_of(resolve->store, resolve->spec, source, NULL, ret, err) < 0)
 		return -1;
 	if (!resolve->lock)
 		return 0;
@@ -178,7 +180,8 @@ static int debian_resolve(struct resolve *resolve, const struct source *source,
 			return -1;
 	}
 	return lock_debian_get(resolve->lock, name, &debian)
-		       ? input_of(resolve->store, source, &debian.list, ret, err) : 0;
+		       ? input_of(resolve->store, resolve->spec, source, &debian.list, ret, err)
+		       : 0;
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -228,7 +231,7 @@ static int agree(struct build *build, const struct plan_step *step,
 			return refuse_packages(&locked, found, err);
 		return 0;
 	}
-	if (input_of(build->store, step->source, &found->list, &input, err) < 0)
+	if (input_of(build->store, build->spec, step->source, &found->list, &input, err) < 0)
 		return -1;
 	plan_source_key(step->source, &input, &blob->locked_key);
 	blob->has_locked_key = true;
@@ -285,12 +288,41 @@ static char *mirror_of(const struct source *source, struct err *err)
 	return NULL;
 }
 
-static int open_keyring(const struct source *source, struct err *err)
+/* The spec's keys, in memory: those that were looked at are those that verify. -1: they are the host's. */
+static int take_keys(const struct spec *spec, const struct source *source, int *ret, struct err *err)
 {
-	const char *path = source->keyring ? source->keyring : archive_keyring();
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_free_ char *keys = NULL;
+	_cleanup_close_ int fd = -1;
+	size_t size;
 
-	return fd >= 0 ? fd : err_sys_as(err, ERR_HOST, errno, "open the keyring %s", path);
+	*ret = -1;
+	if (!source->keyring)
+		return 0;
+	if (read_keys(spec, source, &keys, &size, err) < 0)
+		return -1;
+	fd = memfd_create("keyring", MFD_CLOEXEC);
+	if (fd < 0 || fs_write_all(fd, keys, size) < 0)
+		return err_sys(err, errno, "keep the keyring in memory");
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+static int find_release(struct store *store, const char *mirror, const struct source *source, int keys,
+			struct release_file *ret, int *ret_fd, struct err *err)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", keys);
+	return archive_release(store, mirror, source->suite, keys < 0 ? NULL : path, PACKAGES_LIST, ret,
+			       ret_fd, err);
+}
+
+static int open_host_keys(struct err *err)
+{
+	int fd = open(archive_keyring(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd >= 0 ? fd
+		       : err_sys_as(err, ERR_HOST, errno, "open the keyring %s", archive_keyring());
 }
 
 static int debian_open(struct build *build, const struct plan_step *step, struct stack *below,
@@ -311,10 +343,11 @@ static int debian_open(struct build *build, const struct plan_step *step, struct
 		return lock_refuse_offline(step->summary, is_locked ? &locked.list : NULL,
 					   mirror ? mirror : "a mirror", err);
 	/* the date of the archive is the date of what is made from it */
-	if (!mirror || archive_release(build->store, mirror, source->suite, source->keyring,
-				       PACKAGES_LIST, &release, &in_release, err) < 0)
+	if (!mirror || take_keys(build->spec, source, &keyring, err) < 0 ||
+	    find_release(build->store, mirror, source, keyring, &release, &in_release, err) < 0)
 		return -1;
-	keyring = open_keyring(source, err);
+	if (keyring < 0)
+		keyring = open_host_keys(err);
 	if (keyring < 0)
 		return -1;
 	if (build->store->map.kind == IDMAP_SINGLE)
@@ -350,6 +383,7 @@ static int debian_check(struct resolve *resolve, const struct source *source,
 	_cleanup_free_ char *mirror = mirror_of(source, err), *name = lock_question(source);
 	_cleanup_free_ char *shown = str_escape(name, 200);
 	char was[DIGEST_TEXT_SIZE], is[DIGEST_TEXT_SIZE];
+	_cleanup_close_ int keys = -1;
 	struct lock_debian debian;
 	struct release_file release;
 
@@ -358,8 +392,9 @@ static int debian_check(struct resolve *resolve, const struct source *source,
 		strv_addf(ret_drifts, "debian %s: not in duet.lock", shown);
 		return 0;
 	}
-	if (!mirror || archive_release(resolve->store, mirror, source->suite, source->keyring,
-				       PACKAGES_LIST, &release, NULL, err) < 0) {
+	if (take_keys(resolve->spec, source, &keys, err) < 0)
+		return -1;
+	if (!mirror || find_release(resolve->store, mirror, source, keys, &release, NULL, err) < 0) {
 		strv_addf(ret_drifts, "debian %s: %s", shown, err->msg);
 		err_done(err);
 		return 0;

@@ -30,8 +30,8 @@ const struct builder *builder_of(const struct source *source, const struct step 
 }
 
 /* The digests of an image's inputs, and what it begins with. */
-static int look_up(struct resolve *resolve, struct digest *digests, struct plan_base *ret_base,
-		   struct err *err)
+static int look_up(struct resolve *resolve, struct digest *digests, bool *unread,
+		   struct plan_base *ret_base, struct err *err)
 {
 	const struct image_spec *image = resolve->image;
 
@@ -43,9 +43,13 @@ static int look_up(struct resolve *resolve, struct digest *digests, struct plan_
 
 		if (!builder || !builder->resolve)
 			continue;
-		if (builder->resolve(resolve, source, step, &digests[i], ret_base, err) < 0)
+		if (builder->resolve(resolve, source, step, &digests[i], ret_base, err) == 0)
+			continue;
+		if (!resolve->looks_only || err->code != ERR_ALLOW)
 			return err->place ? -1 : err_place(err, resolve->spec->file, place->line,
 							   place->column);
+		unread[i] = true;
+		err_done(err);
 	}
 	return 0;
 }
@@ -55,12 +59,13 @@ static int plan_image(struct resolve *resolve, const struct plan *stages, struct
 {
 	const struct image_spec *image = resolve->image;
 	_cleanup_free_ struct digest *digests = xcalloc(1 + image->step_count, sizeof(*digests));
+	_cleanup_free_ bool *unread = xcalloc(1 + image->step_count, sizeof(*unread));
 	_cleanup_(plan_base_done) struct plan_base base = { 0 };
 	_cleanup_free_ char *rules = builder_run_rules(resolve->store);
 	struct plan_inputs inputs = { digests, 1 + image->step_count, &base, rules,
-				      resolve->store->map.kind == IDMAP_SINGLE };
+				      resolve->store->map.kind == IDMAP_SINGLE, unread };
 
-	if (look_up(resolve, digests, &base, err) < 0)
+	if (look_up(resolve, digests, unread, &base, err) < 0)
 		return -1;
 	return plan_make(ret, resolve->spec, image, &inputs, stages, err);
 }

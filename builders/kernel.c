@@ -303,12 +303,14 @@ static int host_kernel(struct store *store, struct rootfs_kernel *ret, struct er
 	return kernel_input_host(&input, err) < 0 ? -1 : given_kernel(store, &input, ret, err);
 }
 
-static int path_kernel(struct store *store, const char *path, struct rootfs_kernel *ret,
+static int path_kernel(struct build *build, const char *path, struct rootfs_kernel *ret,
 		       struct err *err)
 {
 	struct kernel_input input;
 
-	return kernel_input_path(path, &input, err) < 0 ? -1 : given_kernel(store, &input, ret, err);
+	return kernel_input_path(build->spec->host, path, &input, err) < 0
+		       ? -1
+		       : given_kernel(build->store, &input, ret, err);
 }
 
 /* ---- the image's own, else Debian's ---------------------------------------------------------- */
@@ -386,7 +388,7 @@ static int choose(struct build *build, struct rootfs *rootfs, struct err *err)
 	case KERNEL_HOST:
 		return host_kernel(build->store, kernel, err);
 	case KERNEL_PATH:
-		return path_kernel(build->store, vm->kernel_path, kernel, err);
+		return path_kernel(build, vm->kernel_path, kernel, err);
 	}
 	return err_set(err, -EINVAL, "an unknown kind of kernel");
 }

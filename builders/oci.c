@@ -147,7 +147,7 @@ static int oci_resolve(struct resolve *resolve, const struct source *from, const
 
 	(void)step;
 	(void)ret;
-	oci_source_init(&source, resolve->store, from);
+	oci_source_init(&source, resolve->store, resolve->spec->host, from);
 	source.offline = resolve->offline;
 	result = from->kind == SOURCE_OCI
 			 ? resolve_reference(resolve, &source, platform, &image, err)
@@ -254,7 +254,7 @@ int oci_fetch_base(struct build *build, const struct plan *plan, unsigned int wa
 		all[base] = *plan->steps[base].layer;
 		base++;
 	}
-	oci_source_init(&source, build->store, plan->steps[0].source);
+	oci_source_init(&source, build->store, build->spec->host, plan->steps[0].source);
 	source.offline = build->offline;
 	result = oci_source_import(&source, all, base, err);
 	if (result == 0)

@@ -43,13 +43,14 @@ static int take_secret(const struct spec *spec, const char *name, struct job_sec
 	if (!secret)
 		return err_set(err, ERR_SPEC_MISSING, "secret %s: the spec has none of that name", name);
 	if (secret->path) {
-		if (fs_read_file(AT_FDCWD, secret->path, SECRET_BYTES_MAX, &ret->value, &ret->size,
-				 err) == 0) {
+		if (host_path_read(spec->host, "secret file", secret->path, SECRET_BYTES_MAX, &ret->value,
+				   &ret->size, err) == 0) {
 			ret->name = xstrdup(name);
 			return 0;
 		}
 		err_wrap(err, "secret %s", name);
-		err_mend(err, "make the file %s, for you alone", secret->path);
+		if (err->code != ERR_ALLOW)
+			err_mend(err, "make the file %s, for you alone", secret->path);
 		return err_place(err, spec->file, secret->place.line, secret->place.column);
 	}
 	value = getenv(secret->env);
@@ -65,10 +66,16 @@ static int check_secret(const struct spec *spec, const char *name, struct err *e
 	const struct secret *secret = find_secret(spec, name);
 
 	if (!secret || !secret->env) {
-		if (!secret || access(secret->path, R_OK) == 0)
+		_cleanup_close_ int fd = secret ? host_path_open_file(spec->host, "secret file",
+								      secret->path, NULL, err) : -1;
+
+		if (!secret || fd >= 0)
 			return 0;
-		err_sys_as(err, ERR_SPEC_MISSING, errno, "secret %s: read %s", name, secret->path);
-		err_mend(err, "make that file, for you alone");
+		err_wrap(err, "secret %s", name);
+		if (err->code != ERR_ALLOW) {
+			err->code = ERR_SPEC_MISSING;
+			err_mend(err, "make that file, for you alone");
+		}
 		return err_place(err, spec->file, secret->place.line, secret->place.column);
 	}
 	return getenv(secret->env) ? 0 : missing(spec, secret, err);

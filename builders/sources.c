@@ -19,10 +19,7 @@ static int fail(const char *path, struct err *err)
 	int errnum = errno;
 	_cleanup_free_ char *safe = str_escape(path, 200);
 
-	if (errnum != EXDEV)
-		return err_sys(err, errnum, "open %s", safe);
-	err_set(err, ERR_SPEC_VALUE, "copy %s: a symbolic link leads out of the spec's folder", safe);
-	return err_mend(err, "name what it leads to; a path with .. or from / may lie anywhere");
+	return err_sys(err, errnum, "open %s", safe);
 }
 
 static struct select_source *add(struct selection *selection)
@@ -36,36 +33,16 @@ static struct select_source *add(struct selection *selection)
 	return source;
 }
 
-/* Cuts a pattern off the path in front of it; `from` is where to look for one. NULL: it is none. */
-static char *cut_pattern(char *path, size_t from)
-{
-	char *at = path + from;
-
-	while (*at) {
-		char *end = at + strcspn(at, "/"), *part = xstrndup(at, (size_t)(end - at));
-		bool is_pattern = glob_is_pattern(part);
-
-		free(part);
-		if (is_pattern) {
-			char *pattern = xstrdup(at);
-
-			/* "/" alone stays */
-			at[at > path + 1 && at[-1] == '/' ? -1 : 0] = '\0';
-			return pattern;
-		}
-		at = end + (*end == '/');
-	}
-	return NULL;
-}
-
-/* A file comes readable: the worker has no /proc to open it again with the caller's rights. */
+/* `fd` may be -1, with an error. A file comes readable: the worker has no /proc to open it again with the caller's rights. */
 static int make_readable(int fd, const char *path, struct err *err)
 {
 	_cleanup_close_ int looked = fd;
 	struct stat st;
 	int readable;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) < 0)
 		return fail(path, err);
 	if (!S_ISREG(st.st_mode))
 		return TAKE_FD(looked);
@@ -85,31 +62,24 @@ static const char *below_spec(const struct spec *spec, const char *path)
 	return path + length + (path[length] == '/');
 }
 
-static int add_of_host(struct selection *selection, const struct spec *spec, int dir,
-		       const char *text, struct err *err)
+static int add_of_host(struct selection *selection, const struct spec *spec, const char *text,
+		       struct err *err)
 {
 	struct select_source *source = add(selection);
 	bool in_dir = path_is_below(text, spec->dir);
 	size_t from = in_dir ? strlen(spec->dir) : 0;
 	_cleanup_free_ char *path = xstrdup(text);
 	const char *below, *shown = in_dir ? text + from + (text[from] == '/') : text;
-	int flags = O_PATH | O_NOFOLLOW, fd;
+	int flags = O_PATH | O_NOFOLLOW;
 
 	source->name = xstrdup(*shown ? shown : ".");
-	from += path[from] == '/';
-	source->pattern = cut_pattern(path, from);
+	source->pattern = glob_cut(path, from);
 	below = below_spec(spec, path);
 	if (below)
 		source->below = xstrdup(below);
 	if (source->pattern)
 		flags |= O_DIRECTORY;
-	if (!below)
-		fd = open(path, flags | O_CLOEXEC);
-	else if (source->pattern)
-		fd = fs_open_no_links(dir, below, flags, 0);
-	else
-		fd = fs_open_beneath(dir, below, flags);
-	source->fd = make_readable(fd, text, err);
+	source->fd = make_readable(host_path_open(spec->host, "copy", path, flags, err), text, err);
 	return source->fd < 0 ? -1 : 0;
 }
 
@@ -148,10 +118,11 @@ int sources_of_host(struct selection *ret, const struct spec *spec, const struct
 		    struct err *err)
 {
 	_cleanup_(select_done) struct selection selection = { .ignores = true };
-	_cleanup_close_ int dir = open(spec->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int dir = host_path_open(spec->host, "copy", spec->dir, O_PATH | O_DIRECTORY,
+						 err);
 
 	if (dir < 0)
-		return fail(spec->dir, err);
+		return -1;
 	if (step->patterns.count > SELECT_SOURCES_MAX)
 		return too_many(err);
 	selection.into = str_has_suffix(step->to, "/");
@@ -159,16 +130,18 @@ int sources_of_host(struct selection *ret, const struct spec *spec, const struct
 	    leave_out_lock(&selection, spec, step, err) < 0)
 		return -1;
 	for (size_t i = 0; i < step->patterns.count; i++)
-		if (add_of_host(&selection, spec, dir, step->patterns.items[i], err) < 0)
+		if (add_of_host(&selection, spec, step->patterns.items[i], err) < 0)
 			return -1;
 	*ret = selection;
 	selection = (struct selection){ 0 };
 	return 0;
 }
 
-int sources_of_folder(struct selection *ret, const char *path, struct err *err)
+int sources_of_folder(struct selection *ret, const struct spec *spec, const char *path,
+		      struct err *err)
 {
-	int fd = make_readable(open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), path, err);
+	int fd = make_readable(host_path_open(spec->host, "directory", path, O_PATH | O_NOFOLLOW, err),
+			       path, err);
 	struct selection selection = { 0 };
 	struct select_source *source;
 
@@ -194,7 +167,7 @@ int sources_of_image(struct selection *ret, const struct step *step, const int *
 
 		source->name = xstrdup(step->patterns.items[i]);
 		source->path = xstrdup(step->patterns.items[i]);
-		source->pattern = cut_pattern(source->path, 1);
+		source->pattern = glob_cut(source->path, 1);
 	}
 	*ret = selection;
 	return 0;

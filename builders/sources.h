@@ -7,13 +7,14 @@
 #include "core/spec.h"
 
 /*
- * Opens a copy's sources on the host. A path in the spec's folder leads out of it through no link, a pattern
- * goes through none at all; one that is written with ".." or begins at "/" is the user's own word.
+ * Opens a copy's sources on the host, as core/host_path.h has it; what a pattern matches is found through no
+ * link at all.
  */
 int sources_of_host(struct selection *ret, const struct spec *spec, const struct step *step,
 		    struct err *err);
 /* A folder as it is, for `from: {directory: ...}`. */
-int sources_of_folder(struct selection *ret, const char *path, struct err *err);
+int sources_of_folder(struct selection *ret, const struct spec *spec, const char *path,
+		      struct err *err);
 /* Out of an image with these trees (borrowed for as long as *ret is). */
 int sources_of_image(struct selection *ret, const struct step *step, const int *trees, size_t count,
 		     struct err *err);

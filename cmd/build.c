@@ -30,10 +30,13 @@ int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
 
 	if (cli->check_reproducible)
 		return reproduce(cli, ret_code, err);
-	result = session_open(&session, cli, err);
-
+	result = session_spec(&session, cli, err);
 	if (result == 0)
 		result = chosen_find(cli, &session.spec, &chosen, err);
+	if (result == 0)
+		result = allow_check(&session, &chosen, false, err);
+	if (result == 0)
+		result = session_open(&session, cli, err);
 	if (result == 0) {
 		struct build build = session_build(&session, cli, chosen.forms);
 

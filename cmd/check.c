@@ -8,10 +8,11 @@ int cmd_check(const struct cli *cli, int *ret_code, struct err *err)
 {
 	struct session session = { 0 };
 
-	if (session_spec(&session, cli, err) < 0)
-		return -1;
-	log_note("%s is a valid spec", session.spec.file);
+	int result = session_spec(&session, cli, err);
+
+	if (result == 0)
+		log_note("%s is a valid spec", session.spec.file);
 	session_done(&session);
 	*ret_code = 0;
-	return 0;
+	return result;
 }

@@ -97,13 +97,6 @@ int cmd_shell(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_store(const struct cli *cli, int *ret_code, struct err *err);
 
 /*
- * Is everything of the spec that reaches outside its project allowed, by --allow or the user's
- * configuration file? ERR_ALLOW with the place and the word that would allow it. Opens what the target
- * mounts: see outside_open_mounts.
- */
-int allow_check(const struct cli *cli, struct spec *spec, struct err *err);
-
-/*
  * A line that a person types at the terminal behind `prompt`; `hidden`: it is not shown. Owned.
  * ERR_USAGE without a terminal.
  */
@@ -131,10 +124,25 @@ struct session {
 	struct store store;
 	struct plans plans;
 	struct lock lock;
+	struct allowed allowed;	/* what spec.host opens by */
 	bool has_spec, has_store, has_plan, has_lock;
 	bool lock_is_others;	/* of a duet with other formats */
+	bool looks_only;	/* what may not be read is left out of the plan (struct resolve) */
 };
 
+/* What --allow and the user's configuration file allow to this spec. */
+int allow_find(const struct cli *cli, const struct spec *spec, struct allowed *ret, struct err *err);
+/*
+ * Is everything of the session's spec that reaches outside its project allowed, as far as it matters to a build
+ * for `chosen` (NULL: no runner's forms), and with `job` to starting its target? ERR_ALLOW with the place
+ * and the word that would allow it, before anything is built; what opens a path later asks again. With
+ * `job` opens what the target mounts: see outside_open_mounts.
+ */
+int allow_check(struct session *session, const struct chosen *chosen, bool job, struct err *err);
+/* Was every env_file read? ERR_ALLOW when one may not be: a job would miss it. */
+int allow_env_files(const struct session *session, struct err *err);
+
+/* Loads the spec, and those files of its env_file that may be read. */
 int session_spec(struct session *session, const struct cli *cli, struct err *err);
 /* In the environment of a build that is to have other host ids than the one before (reproduce.c). */
 #define SESSION_OTHER_IDS "DUET_OTHER_IDS"

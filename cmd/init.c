@@ -91,12 +91,20 @@ static size_t tell_losses(const char *file, const struct dockerfile *dockerfile)
 static int write_ignored(const char *path, struct err *err)
 {
 	_cleanup_free_ char *text = NULL, *all = NULL, *lock = lock_path(path);
-	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int fd = -1, dir = -1, in = -1;
 	size_t size;
 
 	if (strchr(path, '/') || access(".dockerignore", F_OK) < 0 || access(".duetignore", F_OK) == 0)
 		return 0;
-	if (fs_read_file(AT_FDCWD, ".dockerignore", DOCKERFILE_BYTES_MAX, &text, &size, err) < 0)
+	/* nobody said its name: what a link out of the folder leads to is not for a file of the project */
+	dir = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	in = fs_open_beneath(dir, ".dockerignore", O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	if (in < 0 && errno == EXDEV)
+		return err_set(err, ERR_ALLOW, "read .dockerignore: it is a symbolic link that leads out of "
+					       "this folder");
+	if (in < 0)
+		return err_sys(err, errno, "open .dockerignore");
+	if (fs_read_fd(in, ".dockerignore", DOCKERFILE_BYTES_MAX, &text, &size, err) < 0)
 		return -1;
 	all = xasprintf("%s%s# of duet\n/.duetignore\n/%s\n/%s\n", text,
 			size > 0 && text[size - 1] != '\n' ? "\n" : "", path, lock);

@@ -91,6 +91,8 @@ int cmd_lock(const struct cli *cli, int *ret_code, struct err *err)
 		return -1;
 	result = session_spec(&session, cli, err);
 	if (result == 0)
+		result = allow_check(&session, NULL, false, err);
+	if (result == 0)
 		result = session_store(&session, cli, err);
 	if (result == 0)
 		result = session_lock(&session, cli, err);

@@ -6,7 +6,7 @@
 
 int cmd_plan(const struct cli *cli, int *ret_code, struct err *err)
 {
-	struct session session = { 0 };
+	struct session session = { .looks_only = true };
 	int result = session_open(&session, cli, err);
 
 	if (result == 0) {

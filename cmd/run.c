@@ -123,18 +123,23 @@ static int build(struct session *session, const struct cli *cli, const struct ch
 }
 
 /* With --image there is no file to look at, and nothing that could reach outside. */
-static int open_session(struct session *session, const struct cli *cli, struct err *err)
+static int open_session(struct session *session, const struct cli *cli, struct chosen *chosen,
+			struct err *err)
 {
 	if (cli->image) {
 		if (image_spec("duet run", "scratch", NULL, &session->spec, err) < 0)
 			return -1;
 		session->has_spec = true;
-		return session_store(session, cli, err);
+		return chosen_find(cli, &session->spec, chosen, err) < 0
+			       ? -1
+			       : session_store(session, cli, err);
 	}
-	if (session_spec(session, cli, err) < 0)
+	if (session_spec(session, cli, err) < 0 ||
+	    chosen_find(cli, &session->spec, chosen, err) < 0)
 		return -1;
 	/* --explain starts nothing: it is how one finds out */
-	if (!cli->explain && allow_check(cli, &session->spec, err) < 0)
+	if ((cli->explain ? allow_env_files(session, err)
+			  : allow_check(session, chosen, true, err)) < 0)
 		return -1;
 	return session_open(session, cli, err);
 }
@@ -148,9 +153,7 @@ int cmd_run(const struct cli *cli, int *ret_code, struct err *err)
 
 	if (check_line(cli, err) < 0)
 		return -1;
-	result = open_session(&session, cli, err);
-	if (result == 0)
-		result = chosen_find(cli, &session.spec, &chosen, err);
+	result = open_session(&session, cli, &chosen, err);
 	if (result == 0)
 		result = check_network(&chosen, &session.spec, err);
 	if (result == 0)

@@ -22,7 +22,10 @@ int session_spec(struct session *session, const struct cli *cli, struct err *err
 	if (spec_load(&session->spec, cli->file, from_environment, err) < 0)
 		return -1;
 	session->has_spec = true;
-	return 0;
+	if (allow_find(cli, &session->spec, &session->allowed, err) < 0)
+		return -1;
+	session->spec.host->allowed = &session->allowed;
+	return spec_read_env_files(&session->spec, err);
 }
 
 int session_store(struct session *session, const struct cli *cli, struct err *err)
@@ -127,7 +130,7 @@ struct resolve session_resolve(struct session *session, const struct cli *cli)
 {
 	return (struct resolve){ .store = &session->store, .spec = &session->spec,
 				 .lock = &session->lock, .locked = cli->locked,
-				 .offline = cli->frozen };
+				 .offline = cli->frozen, .looks_only = session->looks_only };
 }
 
 int session_open(struct session *session, const struct cli *cli, struct err *err)
@@ -162,5 +165,6 @@ void session_done(struct session *session)
 		store_done(&session->store);
 	if (session->has_spec)
 		spec_done(&session->spec);
+	allowed_done(&session->allowed);
 	*session = (struct session){ 0 };
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/fs.h"
+#include "core/path.h"
 #include "core/ref.h"
 #include "core/str.h"
 #include "core/yaml.h"
@@ -69,23 +70,62 @@ static int take_map(const char *file, const struct yaml_node *map, const char *w
 
 /* ---- allow ----------------------------------------------------------------------------------- */
 
-static int take_allow(const char *file, const struct yaml_node *list, void *object, struct err *err)
+/* Words for `allowed`, one or a list of them; `base`: where relative paths start. */
+static int take_words(const char *file, const struct yaml_node *value, const char *base,
+		      struct allowed *allowed, struct err *err)
 {
+	const struct yaml_node *items = value->kind == YAML_LIST ? value->items : value;
+	size_t count = value->kind == YAML_LIST ? value->count : 1;
+
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].kind != YAML_TEXT)
+			return place_fail(err, file, items[i].place, ERR_SPEC_TYPE,
+					  "allow: expected a list of words");
+		if (allowed_add(allowed, items[i].text, base, err) < 0)
+			return err_place(err, file, items[i].place.line, items[i].place.column);
+	}
+	return 0;
+}
+
+/* FOLDER: WORDS. A folder may come twice. */
+static int take_projects(const char *file, const struct yaml_node *map, struct config *config,
+			 struct err *err)
+{
+	for (size_t i = 0; i < map->count; i++) {
+		const struct yaml_node *key = yaml_key(map, i);
+		struct config_project *project;
+
+		if (key->text[0] != '/') {
+			place_fail(err, file, key->place, ERR_SPEC_VALUE,
+				   "allow: expected the folder of a project");
+			return err_mend(err, "write its absolute path: allow: {/home/me/shop: paths=../lib}");
+		}
+		if (config->project_count == CONFIG_PROJECTS_MAX)
+			return place_fail(err, file, key->place, ERR_SPEC_LIMIT,
+					  "allow: more than %d projects", CONFIG_PROJECTS_MAX);
+		config->projects = xreallocarray(config->projects, config->project_count + 1,
+						 sizeof(*config->projects));
+		project = &config->projects[config->project_count++];
+		*project = (struct config_project){ .folder = xstrdup(key->text) };
+		if (take_words(file, yaml_value(map, i), project->folder, &project->allowed, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Words, and maps of projects; alone, or in a list. */
+static int take_allow(const char *file, const struct yaml_node *value, void *object,
+		      struct err *err)
+{
+	const struct yaml_node *items = value->kind == YAML_LIST ? value->items : value;
+	size_t count = value->kind == YAML_LIST ? value->count : 1;
 	struct config *config = object;
 
-	if (list->kind == YAML_TEXT)
-		return allowed_add(&config->allowed, list->text, err) < 0
-			       ? err_place(err, file, list->place.line, list->place.column)
-			       : 0;
-	for (size_t i = 0; i < list->count; i++) {
-		const struct yaml_node *item = &list->items[i];
-
-		if (list->kind != YAML_LIST || item->kind != YAML_TEXT)
-			return place_fail(err, file, list->place, ERR_SPEC_TYPE,
-					  "allow: expected a list of words");
-		if (allowed_add(&config->allowed, item->text, err) < 0)
-			return err_place(err, file, item->place.line, item->place.column);
-	}
+	for (size_t i = 0; i < count; i++)
+		if ((items[i].kind == YAML_MAP
+			     ? take_projects(file, &items[i], config, err)
+			     : take_words(file, &items[i], NULL, &config->allowed, err)) < 0)
+			return -1;
 	return 0;
 }
 
@@ -230,6 +270,19 @@ const struct config_registry *config_registry(const struct config *config, const
 	return NULL;
 }
 
+void config_allowed(const struct config *config, const char *dir, struct allowed *ret)
+{
+	_cleanup_free_ char *real = realpath(dir, NULL);
+
+	allowed_merge(ret, &config->allowed);
+	for (size_t i = 0; real && i < config->project_count; i++) {
+		_cleanup_free_ char *folder = realpath(config->projects[i].folder, NULL);
+
+		if (folder && path_is_below(real, folder))
+			allowed_merge(ret, &config->projects[i].allowed);
+	}
+}
+
 void config_done(struct config *config)
 {
 	for (size_t i = 0; i < config->registry_count; i++) {
@@ -237,6 +290,11 @@ void config_done(struct config *config)
 		strv_done(&config->registries[i].mirrors);
 	}
 	free(config->registries);
+	for (size_t i = 0; i < config->project_count; i++) {
+		free(config->projects[i].folder);
+		allowed_done(&config->projects[i].allowed);
+	}
+	free(config->projects);
 	allowed_done(&config->allowed);
 	*config = (struct config){ 0 };
 }

@@ -13,6 +13,28 @@ bool glob_is_pattern(const char *text)
 	return strpbrk(text, "*?[\\") != NULL;
 }
 
+char *glob_cut(char *path, size_t from)
+{
+	char *at = path + from;
+
+	at += *at == '/';
+	while (*at) {
+		char *end = at + strcspn(at, "/"), *part = xstrndup(at, (size_t)(end - at));
+		bool is_pattern = glob_is_pattern(part);
+
+		free(part);
+		if (is_pattern) {
+			char *pattern = xstrdup(at);
+
+			/* "/" alone stays */
+			at[at > path + 1 && at[-1] == '/' ? -1 : 0] = '\0';
+			return pattern;
+		}
+		at = end + (*end == '/');
+	}
+	return NULL;
+}
+
 /* ---- one component --------------------------------------------------------------------------- */
 
 /* The character at `at`, and its bytes; what is no UTF-8 counts byte by byte, beyond all characters. */

@@ -17,6 +17,11 @@
 /* Is there anything in it but plain names: *, ?, [ or a backslash? */
 bool glob_is_pattern(const char *text);
 /*
+ * Cuts the first pattern off the path in front of it; `from` is where to look for one. Returns it, relative,
+ * owned; NULL: there is none, and `path` is as it was.
+ */
+char *glob_cut(char *path, size_t from);
+/*
  * Does one component match? *, ? and [...] as in glob(7); a backslash takes its meaning from what
  * follows. `hidden`: wildcards match a "." at the start of a name, too.
  */

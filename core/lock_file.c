@@ -309,13 +309,35 @@ int lock_parse(struct lock *ret, const char *file, const char *text, size_t size
 	return 0;
 }
 
+/* Whoever made the project made it: what a link leads to is not the lock, and nothing of it is shown. */
+static int open_lock(const char *file, struct err *err)
+{
+	_cleanup_close_ int fd = openat(AT_FDCWD, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
+							O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 && errno != ELOOP)
+		return err_sys(err, errno, "open %s", file);
+	if (fd < 0)
+		err_set(err, ERR_LOCK, "read %s: it is a symbolic link", file);
+	else if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		err_set(err, ERR_LOCK, "read %s: not a regular file", file);
+	else
+		return TAKE_FD(fd);
+	return err_mend(err, "take the file itself from your version control, or remove it: the next "
+			     "build writes it");
+}
+
 int lock_read(struct lock *ret, const char *file, struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int fd = open_lock(file, err);
 	size_t size;
 
-	if (fs_read_file(AT_FDCWD, file, LOCK_FILE_MAX, &text, &size, err) == 0)
-		return lock_parse(ret, file, text, size, err);
+	if (fd >= 0)
+		return fs_read_fd(fd, file, LOCK_FILE_MAX, &text, &size, err) < 0
+			       ? -1
+			       : lock_parse(ret, file, text, size, err);
 	if (err->code != -ENOENT)
 		return -1;
 	err_done(err);

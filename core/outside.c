@@ -8,17 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/glob.h"
 #include "core/jail/caps.h"
 #include "core/path.h"
 #include "core/str.h"
 
 #define TEXT_SHOWN 200	/* bytes of a path in a text */
-
-static const char *const kinds[OUTSIDE_KINDS] = {
-	[OUTSIDE_MOUNT] = "mounts",
-	[OUTSIDE_CAPABILITIES] = "capabilities",
-	[OUTSIDE_SECCOMP] = "seccomp",
-};
 
 struct list {
 	struct outside *items;
@@ -29,6 +24,56 @@ static void add(struct list *list, const struct outside *item)
 {
 	list->items = xreallocarray(list->items, list->count + 1, sizeof(*list->items));
 	list->items[list->count++] = *item;
+}
+
+/* "copy", "secret file": what a reader looks for in the spec. Owned. */
+static char *label(const struct host_use *use)
+{
+	const char *dot = strchr(use->object, '.');
+
+	if (!dot || str_has_prefix(use->object, "from.") || str_has_prefix(use->object, "step."))
+		return xstrdup(use->key);
+	return xasprintf("%.*s %s", (int)(dot - use->object), use->object, use->key);
+}
+
+/* What is opened of it: of a pattern the folder in front. Owned. */
+static char *opened_path(const struct spec *spec, const struct host_use *use)
+{
+	char *path = xstrdup(use->path);
+
+	if (use->is_copied)
+		free(glob_cut(path, path_is_below(path, spec->dir) ? strlen(spec->dir) : 0));
+	return path;
+}
+
+static enum outside_when when_used(const struct host_use *use)
+{
+	if (!strcmp(use->object, "vm"))
+		return OUTSIDE_VM;
+	return !strcmp(use->object, "target") ? OUTSIDE_JOB : OUTSIDE_ALWAYS;
+}
+
+static void find_paths(const struct spec *spec, bool look, struct list *list)
+{
+	for (size_t i = 0; i < spec->host_use_count; i++) {
+		const struct host_use *use = &spec->host_uses[i];
+		struct outside item = { .kind = OUTSIDE_PATH, .when = when_used(use),
+					.place = use->place, .key = use->key,
+					.flags = use->is_copied ? O_NOFOLLOW : 0 };
+		_cleanup_free_ char *path = NULL, *shown = NULL, *name = NULL;
+
+		/* a mount has a word of its own */
+		if (use->is_mount)
+			continue;
+		path = opened_path(spec, use);
+		if (!host_path_leads_out(look ? spec->host : NULL, spec->dir, path, item.flags))
+			continue;
+		shown = str_escape(use->named, TEXT_SHOWN);
+		name = label(use);
+		item.text = xasprintf("%s %s", name, shown);
+		item.path = TAKE_PTR(path);
+		add(list, &item);
+	}
 }
 
 /* Lexical: with a ".." in it nobody can tell without looking. */
@@ -49,165 +94,139 @@ static void find_mounts(const struct spec *spec, bool look, struct list *list)
 {
 	for (size_t i = 0; i < spec->target.mount_count; i++) {
 		const struct mount *mount = &spec->target.mounts[i];
-		struct outside item = { .kind = OUTSIDE_MOUNT, .place = mount->place,
-					.path = mount->source };
+		struct outside item = { .kind = OUTSIDE_MOUNT, .when = OUTSIDE_JOB,
+					.place = mount->place };
 		_cleanup_free_ char *source = NULL, *at = NULL;
 
 		if (mount->kind != MOUNT_BIND || !leads_out(spec, mount->source, look))
 			continue;
 		source = str_escape(mount->source, TEXT_SHOWN);
 		at = str_escape(mount->target, TEXT_SHOWN);
+		item.path = xstrdup(mount->source);
 		item.text = xasprintf("mount %s at %s, %s", source, at,
 				      mount->read_only ? "read-only" : "writable");
 		add(list, &item);
 	}
 }
 
-void outside_find(const struct spec *spec, bool look, struct outside **ret, size_t *ret_count)
+static void find_network(const struct image_spec *image, bool is_stage, struct list *list)
 {
-	const struct target *target = &spec->target;
-	struct list list = { 0 };
+	for (size_t i = 0; i < image->step_count; i++) {
+		const struct step *step = &image->steps[i];
+		struct outside item = { .kind = OUTSIDE_NETWORK, .place = step->place };
 
-	find_mounts(spec, look, &list);
+		if (step->kind != STEP_RUN || step->network != NETWORK_NAT)
+			continue;
+		item.text = is_stage ? xasprintf("network nat of step %zu of the image %s", i + 1,
+						 image->name)
+				     : xasprintf("network nat of step %zu", i + 1);
+		add(list, &item);
+	}
+}
+
+static void find_in_target(const struct target *target, struct list *list)
+{
+	if (target->network == NETWORK_NAT) {
+		const struct outside item = { .kind = OUTSIDE_NETWORK, .when = OUTSIDE_JOB,
+					      .place = target->network_place,
+					      .text = xstrdup("network nat of the target") };
+
+		add(list, &item);
+	}
 	if (target->capabilities_add) {
 		_cleanup_free_ char *names = caps_text(target->capabilities_add);
-		const struct outside item = { .kind = OUTSIDE_CAPABILITIES,
+		const struct outside item = { .kind = OUTSIDE_CAPABILITIES, .when = OUTSIDE_JOB,
 					      .place = target->capabilities_place,
 					      .capabilities = target->capabilities_add,
 					      .text = xasprintf("capabilities %s", names) };
 
-		add(&list, &item);
+		add(list, &item);
 	}
 	if (target->seccomp == SECCOMP_UNCONFINED) {
-		const struct outside item = { .kind = OUTSIDE_SECCOMP,
+		const struct outside item = { .kind = OUTSIDE_SECCOMP, .when = OUTSIDE_JOB,
 					      .place = target->seccomp_place,
 					      .text = xstrdup("no filter of system calls") };
 
-		add(&list, &item);
+		add(list, &item);
 	}
+}
+
+void outside_find(const struct spec *spec, bool look, struct outside **ret, size_t *ret_count)
+{
+	struct list list = { 0 };
+
+	find_paths(spec, look, &list);
+	for (size_t i = 0; i < spec->stage_count; i++)
+		find_network(&spec->stages[i], true, &list);
+	find_network(&spec->image, false, &list);
+	find_mounts(spec, look, &list);
+	find_in_target(&spec->target, &list);
 	*ret = list.items;
 	*ret_count = list.count;
 }
 
 void outside_free(struct outside *items, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		free(items[i].path);
 		free(items[i].text);
+	}
 	free(items);
 }
 
-/* "NAME[+NAME...]" */
-static bool parse_capabilities(const char *text, uint64_t *ret)
+bool outside_is_allowed(const struct spec *spec, const struct allowed *allowed,
+			const struct outside *item)
 {
-	while (*text) {
-		size_t length = strcspn(text, "+");
-		_cleanup_free_ char *name = xstrndup(text, length);
-		uint64_t bit;
+	_cleanup_(err_done) struct err err = { 0 };
+	_cleanup_close_ int fd = -1;
+	_cleanup_free_ char *real = NULL;
 
-		if (!caps_parse(name, &bit))
-			return false;
-		*ret |= bit;
-		text += length + (text[length] == '+');
-	}
-	return true;
-}
-
-static bool add_word(struct allowed *allowed, const char *word)
-{
-	const char *value = strchr(word, '=');
-	size_t length = value ? (size_t)(value - word) : strlen(word);
-
-	if (!strcmp(word, "all")) {
-		for (size_t i = 0; i < OUTSIDE_KINDS; i++)
-			allowed->kinds[i] = true;
+	if (!allowed_word(item->kind) || allowed->kinds[item->kind])
 		return true;
-	}
-	for (size_t i = 0; i < OUTSIDE_KINDS; i++) {
-		if (strlen(kinds[i]) != length || strncmp(kinds[i], word, length))
-			continue;
-		if (!value) {
-			allowed->kinds[i] = true;
-			return true;
-		}
-		if (i == OUTSIDE_CAPABILITIES)
-			return parse_capabilities(value + 1, &allowed->capabilities);
-		if (i != OUTSIDE_MOUNT || value[1] != '/')
-			return false;
-		strv_add(&allowed->paths, value + 1);
-		return true;
-	}
-	return false;
-}
-
-int allowed_add(struct allowed *allowed, const char *words, struct err *err)
-{
-	while (*words) {
-		size_t length = strcspn(words, ",");
-		_cleanup_free_ char *word = xstrndup(words, length), *shown = NULL;
-
-		if (!add_word(allowed, word)) {
-			shown = str_escape(word, 100);
-			err_set(err, ERR_USAGE, "allow: `%s` is nothing that can be allowed", shown);
-			return err_mend(err, "all, mounts, mounts=/PATH, capabilities, "
-					     "capabilities=NAME+NAME, seccomp");
-		}
-		words += length + (words[length] == ',');
-	}
-	return 0;
-}
-
-/* By where it leads: a link must not get more than its target. */
-static bool covers_path(const struct allowed *allowed, const char *path)
-{
-	_cleanup_free_ char *real = realpath(path, NULL);
-
-	for (size_t i = 0; i < allowed->paths.count; i++) {
-		_cleanup_free_ char *root = realpath(allowed->paths.items[i], NULL);
-
-		if (real && root && path_is_below(real, root))
-			return true;
-	}
-	return false;
-}
-
-bool allowed_covers(const struct allowed *allowed, const struct outside *item)
-{
-	if (allowed->kinds[item->kind])
-		return true;
-	if (item->kind == OUTSIDE_CAPABILITIES)
+	switch (item->kind) {
+	case OUTSIDE_CAPABILITIES:
 		return !(item->capabilities & ~allowed->capabilities);
-	return item->kind == OUTSIDE_MOUNT && covers_path(allowed, item->path);
-}
-
-void allowed_done(struct allowed *allowed)
-{
-	strv_done(&allowed->paths);
-	*allowed = (struct allowed){ 0 };
+	case OUTSIDE_MOUNT:
+		/* by where it leads: a link must not get more than its target */
+		real = realpath(item->path, NULL);
+		return real && allowed_covers_path(allowed, item->kind, real);
+	case OUTSIDE_PATH:
+		fd = host_path_open(spec->host, item->key, item->path, O_PATH | item->flags, &err);
+		return fd >= 0 || err.code != ERR_ALLOW;
+	case OUTSIDE_SECCOMP:
+	case OUTSIDE_NETWORK:
+	case OUTSIDE_KINDS:
+		break;
+	}
+	return false;
 }
 
 char *outside_word(const struct outside *item)
 {
-	_cleanup_free_ char *names = NULL;
+	_cleanup_free_ char *names = NULL, *real = NULL;
 
-	if (item->kind == OUTSIDE_SECCOMP)
-		return xstrdup(kinds[item->kind]);
 	if (item->kind == OUTSIDE_MOUNT)
-		return xasprintf("%s=%s", kinds[item->kind], item->path);
+		return allowed_path_word(item->kind, item->path);
+	if (item->kind == OUTSIDE_PATH) {
+		real = host_path_where(item->path, item->flags);
+		return allowed_path_word(item->kind, real);
+	}
+	if (item->kind != OUTSIDE_CAPABILITIES)
+		return xstrdup(allowed_word(item->kind));
 	names = caps_text(item->capabilities);
 	for (char *at = names; *at; at++)
 		if (*at == ' ')
 			*at = '+';
-	return xasprintf("%s=%s", kinds[item->kind], names);
+	return xasprintf("%s=%s", allowed_word(item->kind), names);
 }
 
 int outside_refuse(const struct spec *spec, const struct outside *item, struct err *err)
 {
-	_cleanup_free_ char *word = outside_word(item), *shown = str_escape(word, 300);
+	_cleanup_free_ char *word = outside_word(item);
 
 	place_fail(err, spec->file, item->place, ERR_ALLOW, "reaches outside the project: %s",
 		   item->text);
-	return err_mend(err, "if that is meant: --allow '%s', or `allow: [%s]` in "
-			     "~/.config/duet/config.yaml", shown, shown);
+	return allowed_mend(err, word, spec->dir);
 }
 
 /* ---- mounts by descriptor -------------------------------------------------------------------- */
@@ -230,15 +249,8 @@ static bool may_mount(const struct spec *spec, const struct allowed *allowed, co
 {
 	_cleanup_free_ char *project = realpath(spec->dir, NULL);
 
-	if (allowed->kinds[OUTSIDE_MOUNT] || (project && path_is_below(real, project)))
-		return true;
-	for (size_t i = 0; i < allowed->paths.count; i++) {
-		_cleanup_free_ char *root = realpath(allowed->paths.items[i], NULL);
-
-		if (root && path_is_below(real, root))
-			return true;
-	}
-	return false;
+	return (project && path_is_below(real, project)) ||
+	       allowed_covers_path(allowed, OUTSIDE_MOUNT, real);
 }
 
 static int open_mount(const struct spec *spec, const struct allowed *allowed, struct mount *mount,

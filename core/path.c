@@ -34,6 +34,34 @@ bool path_clean(const char *path, char *ret)
 	return true;
 }
 
+char *path_normal(const char *path)
+{
+	char *out = xmalloc(strlen(path) + 2);
+	size_t used = 0;
+
+	for (;;) {
+		size_t length;
+
+		path += strspn(path, "/");
+		length = strcspn(path, "/");
+		if (length == 0)
+			break;
+		if (length == 2 && !strncmp(path, "..", 2)) {
+			while (used > 0 && out[--used] != '/')
+				;
+		} else if (length != 1 || path[0] != '.') {
+			out[used++] = '/';
+			memcpy(out + used, path, length);
+			used += length;
+		}
+		path += length;
+	}
+	if (used == 0)
+		out[used++] = '/';
+	out[used] = '\0';
+	return out;
+}
+
 char *path_join(const char *dir, const char *name)
 {
 	if (name[0] == '/' || !dir || !*dir)

@@ -14,6 +14,8 @@
  * PATH_NAME_MAX, or the whole is longer than PATH_LENGTH_MAX. `ret` holds PATH_LENGTH_MAX + 1 bytes.
  */
 bool path_clean(const char *path, char *ret);
+/* An absolute path without "..", ".", and doubled slashes: what it says when no link is in it. Owned. */
+char *path_normal(const char *path);
 /* DIR/NAME, owned; NAME alone when it is absolute or DIR is "" or NULL. */
 char *path_join(const char *dir, const char *name);
 /* The last component, borrowed from `path`. */

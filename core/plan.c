@@ -35,6 +35,10 @@ static char *shown_name(const char *url, const char *path)
 
 static char *source_summary(const struct source *source)
 {
+	static const char *const words[] = {
+		[SOURCE_ARCHIVE] = "archive", [SOURCE_DIRECTORY] = "directory",
+		[SOURCE_LAYOUT] = "layout", [SOURCE_DOCKER_ARCHIVE] = "docker_archive",
+	};
 	_cleanup_free_ char *name = NULL;
 
 	if (source->kind == SOURCE_DEBIAN)
@@ -44,7 +48,7 @@ static char *source_summary(const struct source *source)
 					   source->packages.count == 1 ? "" : "s")
 			       : xasprintf("debian %s", source->suite);
 	name = shown_name(source->url, source->path);
-	return xasprintf("%s %s", source->kind == SOURCE_ARCHIVE ? "archive" : "directory", name);
+	return xasprintf("%s %s", words[source->kind], name);
 }
 
 static char *layer_summary(const struct plan_base *base, size_t number)
@@ -110,9 +114,16 @@ static struct plan_step *add_row(struct making *making)
 	return step;
 }
 
+static bool is_unread(const struct making *making, size_t input)
+{
+	return making->inputs->unread && making->inputs->unread[input];
+}
+
 /* The key with all below, once the own key is there. */
 static void finish_row(struct making *making, struct plan_step *step)
 {
+	making->plan->unread |= step->unread;
+	step->unread = making->plan->unread;
 	key_of_step(making->plan->step_count > 1 ? &step[-1].key : NULL, &step->own_key, &step->key);
 }
 
@@ -123,7 +134,9 @@ static int add_source(struct making *making)
 
 	step->source = source;
 	step->summary = source_summary(source);
-	if (input_digest(&making->inputs->digests[0], source->has_sha256, &source->sha256,
+	step->unread = is_unread(making, 0);
+	if (!step->unread &&
+	    input_digest(&making->inputs->digests[0], source->has_sha256, &source->sha256,
 			 step->summary, &step->input, making->err) < 0)
 		return err_place(making->err, making->spec->file, source->place.line,
 				 source->place.column);
@@ -137,6 +150,15 @@ static int add_base(struct making *making)
 	const struct plan_base *base = making->inputs->base;
 	const struct place *place = &making->image->from.place;
 
+	if (is_unread(making, 0)) {
+		struct plan_step *step = add_row(making);
+
+		step->source = &making->image->from;
+		step->summary = source_summary(step->source);
+		step->unread = true;
+		finish_row(making, step);
+		return 0;
+	}
 	if (!base || digest_is_zero(&base->id)) {
 		err_set(making->err, ERR_SPEC_MISSING, "from: the image is not known");
 		return err_place(making->err, making->spec->file, place->line, place->column);
@@ -175,6 +197,7 @@ static void add_other(struct making *making)
 		copy_step(&plan->steps[plan->step_count++], &other->steps[i]);
 	plan->created_s = other->created_s;
 	plan->platform = other->platform ? xstrdup(other->platform) : NULL;
+	plan->unread = other->unread;
 	process_copy(&plan->config, &other->config);
 }
 
@@ -194,6 +217,7 @@ static void add_run_key(struct making *making, struct plan_step *step)
 		size_t number = step->step->mounts[i].image;
 
 		stages[number] = making->stages[number].key;
+		step->unread |= making->stages[number].unread;
 	}
 	key_of_run(step, making->inputs->rules, stages, &step->own_key);
 }
@@ -212,9 +236,11 @@ static int add_step(struct making *making, size_t number)
 		return 0;
 	}
 	step->owners_lost = making->inputs->one_id && of->from_image && !of->has_owner;
+	step->unread = of->from_image ? making->stages[of->image].unread : is_unread(making, 1 + number);
 	if (of->from_image)
 		step->input = making->stages[of->image].key;
-	else if (input_digest(&making->inputs->digests[1 + number], of->has_sha256, &of->sha256,
+	else if (!step->unread &&
+		 input_digest(&making->inputs->digests[1 + number], of->has_sha256, &of->sha256,
 			      step->summary, &step->input, making->err) < 0)
 		return err_place(making->err, making->spec->file, of->place.line,
 				 of->place.column);

@@ -46,6 +46,8 @@ struct plan_inputs {
 	/* borrowed; what run steps run under, as text: the filter's digest and the like; NULL: nothing */
 	const char *rules;
 	bool one_id;	/* single-uid mode: what is taken out of an image has lost its owners */
+	/* borrowed, as digests: an input that nobody may read; its step has no key; NULL: none */
+	const bool *unread;
 };
 
 struct plan_step {
@@ -61,6 +63,7 @@ struct plan_step {
 	struct plan_layer *layer;	/* owned; of an OCI image's layer; else NULL */
 	struct process process;		/* of a run step: environment, user and workdir, complete */
 	struct digest input;
+	bool unread;		/* the keys mean nothing: an input, of a step below too, may not be read */
 	bool owners_lost;	/* a copy out of an image in single-uid mode, which gives no owner of its own */
 	char *summary;			/* owned; one line: "archive rootfs.tar.gz" */
 };
@@ -75,6 +78,7 @@ struct plan {
 	/* of the config of an image that is its base and nothing more: it keeps it; zero: it does not */
 	struct digest same_config;
 	char *platform;			/* owned; NULL: the host's */
+	bool unread;			/* as in struct plan_step; such a plan is to look at only */
 };
 
 /* A spec's plans: of each of spec->stages, and of its image. */

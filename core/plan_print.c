@@ -1,4 +1,5 @@
 /* What `duet plan` prints: see plan.h. */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/json.h"
@@ -19,33 +20,39 @@ static void reaches_outside(const struct spec *spec, struct strv *ret)
 	struct outside *items;
 	size_t count;
 
-	outside_find(spec, false, &items, &count);
+	outside_find(spec, spec->host != NULL, &items, &count);
 	for (size_t i = 0; i < count; i++)
 		strv_add(ret, items[i].text);
 	outside_free(items, count);
 }
 
-static void add_row(struct str *out, size_t number, const struct digest *key, const char *what)
+/* A key as the table shows it; what could not be read has none. */
+static void shown_key(const struct digest *key, bool unread, char ret[KEY_SHOWN + 1])
 {
 	char hex[DIGEST_HEX_SIZE];
 
 	digest_hex(key, hex);
-	str_addf(out, "%5zu  %.*s  %s\n", number, KEY_SHOWN, hex, what);
+	snprintf(ret, KEY_SHOWN + 1, "%-*.*s", KEY_SHOWN, KEY_SHOWN, unread ? "not read" : hex);
 }
 
 static void add_rows(struct str *out, const struct plan *plan)
 {
-	for (size_t i = 0; i < plan->step_count; i++)
-		add_row(out, i + 1, &plan->steps[i].key, plan->steps[i].summary);
+	for (size_t i = 0; i < plan->step_count; i++) {
+		const struct plan_step *step = &plan->steps[i];
+		char key[KEY_SHOWN + 1];
+
+		shown_key(&step->key, step->unread, key);
+		str_addf(out, "%5zu  %s  %s\n", i + 1, key, step->summary);
+	}
 }
 
 char *plan_text(const struct plans *plans, const struct spec *spec)
 {
 	_cleanup_(strv_done) struct strv outside = { 0 };
-	char hex[DIGEST_HEX_SIZE];
+	char key[KEY_SHOWN + 1];
 	struct str out = { 0 };
 
-	digest_hex(&plans->image.key, hex);
+	shown_key(&plans->image.key, plans->image.unread, key);
 	str_addf(&out, "plan of %s\n", plans->image.name);
 	for (size_t i = 0; i < plans->stage_count; i++) {
 		str_addf(&out, "image %s\n", plans->stages[i].name);
@@ -54,7 +61,7 @@ char *plan_text(const struct plans *plans, const struct spec *spec)
 	if (plans->stage_count > 0)
 		str_addf(&out, "image %s\n", plans->image.name);
 	add_rows(&out, &plans->image);
-	str_addf(&out, "image  %.*s\n", KEY_SHOWN, hex);
+	str_addf(&out, "image  %s\n", key);
 	str_add(&out, "on    ");
 	for (size_t i = 0; i < spec->on_count; i++)
 		str_addf(&out, " %s", runner_names[spec->on[i]]);
@@ -83,9 +90,13 @@ static void add_steps(struct json_out *out, const struct plan *plan)
 
 		json_out_map(out, NULL);
 		json_out_text(out, "summary", step->summary);
-		add_digest(out, "key", &step->key);
-		add_digest(out, "own_key", &step->own_key);
-		add_digest(out, "input", &step->input);
+		if (step->unread) {
+			json_out_bool(out, "unread", true);
+		} else {
+			add_digest(out, "key", &step->key);
+			add_digest(out, "own_key", &step->own_key);
+			add_digest(out, "input", &step->input);
+		}
 		json_out_end(out);
 	}
 	json_out_end(out);
@@ -118,7 +129,8 @@ static void add_stages(struct json_out *out, const struct plans *plans)
 		json_out_map(out, NULL);
 		json_out_text(out, "name", plans->stages[i].name);
 		add_steps(out, &plans->stages[i]);
-		add_digest(out, "image", &plans->stages[i].key);
+		if (!plans->stages[i].unread)
+			add_digest(out, "image", &plans->stages[i].key);
 		json_out_end(out);
 	}
 	json_out_end(out);
@@ -136,7 +148,8 @@ char *plan_json(const struct plans *plans, const struct spec *spec)
 	if (plans->stage_count > 0)
 		add_stages(&out, plans);
 	add_steps(&out, plan);
-	add_digest(&out, "image", &plan->key);
+	if (!plan->unread)
+		add_digest(&out, "image", &plan->key);
 	add_process(&out, "config", &plan->config);
 	json_out_list(&out, "on");
 	for (size_t i = 0; i < spec->on_count; i++)

@@ -9,6 +9,7 @@
 
 #include "core/digest.h"
 #include "core/err.h"
+#include "core/host_path.h"
 #include "core/job.h"
 #include "core/place.h"
 #include "core/ref.h"
@@ -126,7 +127,10 @@ struct spec_vm {
 enum spec_runner { SPEC_RUNNER_CONTAINER, SPEC_RUNNER_VM, SPEC_RUNNER_COUNT };
 
 struct target {
-	struct process process;		/* command, environment (env_file below it), workdir, user */
+	/* command, environment (env_file below it, once spec_read_env_files was there), workdir, user */
+	struct process process;
+	struct env_file *env_files;	/* owned */
+	size_t env_file_count;
 	bool has_command;
 	char *hostname;			/* NULL: the spec's name */
 	struct mount *mounts;		/* owned, and so are their descriptors */
@@ -144,6 +148,23 @@ struct target {
 	struct spec_vm vm;
 };
 
+/* A path of the host that the spec names: all of them pass through spec_host_path(), which keeps them. */
+struct host_use {
+	const char *object, *key;	/* borrowed from the key table */
+	char *named;		/* owned; as the spec has it, variables put in */
+	char *path;		/* owned; absolute */
+	struct place place;
+	bool is_mount;		/* a bind mount's source */
+	bool is_copied;		/* the last component's link is not followed; it may be a pattern */
+};
+
+/* An entry of env_file. */
+struct env_file {
+	char *path;		/* owned; absolute */
+	struct place place;
+	bool is_read;		/* its lines are in the environment */
+};
+
 struct spec {
 	char *file;		/* as named: for messages */
 	char *dir;		/* absolute folder of the spec */
@@ -158,15 +179,25 @@ struct spec {
 	size_t on_count;	/* at least 1 */
 	bool on_is_given;	/* the spec has the key */
 	struct target target;
+	struct host_use *host_uses;	/* owned; in the order in which they were read */
+	size_t host_use_count;
+	/* owned; what opens them; NULL: of a spec that is no file, and may open none */
+	struct host_paths *host;
 };
 
 /*
- * Loads `file`. NULL: duet.yaml, duet.yml, .duet.yaml in the current folder, the first that exists.
+ * Loads `file`. NULL: duet.yaml, duet.yml, .duet.yaml in the current folder, the first that exists; such
+ * a name leads out of the folder through no link, for nobody said it.
  * `lookup` gives the value of ${NAME} or NULL (getenv in the program, a fixture in tests).
  * Errors: ERR_SPEC_*, each with a place and, where one is known, a mend.
  */
 int spec_load(struct spec *ret, const char *file, const char *(*lookup)(const char *name),
 	      struct err *err);
+/*
+ * Reads the files of env_file into the target's environment, those that spec->host may open; of the others is_read
+ * stays false. ERR_SPEC_* with a place.
+ */
+int spec_read_env_files(struct spec *spec, struct err *err);
 /* As spec_load, from memory; `dir` is the absolute folder that relative paths start from. */
 int spec_parse(struct spec *ret, const char *file, const char *dir, const char *text, size_t size,
 	       const char *(*lookup)(const char *name), struct err *err);

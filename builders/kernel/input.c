@@ -14,6 +14,7 @@
 #include "builders/debian/version.h"
 #include "builders/worker/message.h"
 #include "core/fs.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/str.h"
@@ -133,22 +134,37 @@ static char *folder_of(const char *path)
 	return slash ? xstrndup(path, slash > path ? (size_t)(slash - path) : 1) : xstrdup(".");
 }
 
+/* A folder of modules that may lie there; -1. That one is there and may not be read is told. */
+static int open_modules_at(const struct host_paths *host, const char *path)
+{
+	_cleanup_free_ char *real = host_path_where(path, 0);
+	_cleanup_(err_done) struct err err = { 0 };
+	int fd = host_path_open(host, "kernel modules", path, O_PATH | O_DIRECTORY, &err);
+
+	if (fd < 0 && err.code == ERR_ALLOW && access(real, F_OK) == 0)
+		log_note("the kernel's modules in %s are left out, for they lie outside the project: %s", real,
+			 err.mend);
+	return fd;
+}
+
 /* lib/modules for a boot image, or -1. */
-static int find_modules(const char *path, struct kernel_input *input)
+static int find_modules(const struct host_paths *host, const char *path, struct kernel_input *input)
 {
 	static const char *const beside[] = { "../lib/modules", "../usr/lib/modules" };
 	_cleanup_free_ char *folder = folder_of(path), *list = path_join(folder, "modules.builtin");
+	_cleanup_(err_done) struct err none = { 0 };
+	_cleanup_close_ int listed = host_path_open(host, "kernel modules", list, O_PATH, &none);
 
-	if (access(list, F_OK) == 0 && kernel_release_is_valid(path_base(folder))) {
+	if (listed >= 0 && kernel_release_is_valid(path_base(folder))) {
 		_cleanup_free_ char *up = path_join(folder, "..");
 
 		free(input->release);
 		input->release = xstrdup(path_base(folder));
-		return open_folder(up);
+		return open_modules_at(host, up);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(beside); i++) {
 		_cleanup_free_ char *modules = path_join(folder, beside[i]);
-		int fd = open_folder(modules);
+		int fd = open_modules_at(host, modules);
 
 		if (fd >= 0)
 			return fd;
@@ -156,16 +172,17 @@ static int find_modules(const char *path, struct kernel_input *input)
 	return -1;
 }
 
-int kernel_input_path(const char *path, struct kernel_input *ret, struct err *err)
+int kernel_input_path(const struct host_paths *host, const char *path, struct kernel_input *ret,
+		      struct err *err)
 {
 	_cleanup_(kernel_input_done) struct kernel_input input = { 0 };
 	const char *release = release_in_name(path_base(path));
-	int image = open_image(path, err);
+	int image = host_path_open_file(host, "kernel", path, NULL, err);
 
 	if (image < 0)
-		return err_mend(err, "vm: {kernel: PATH} names a bzImage (vmlinuz-RELEASE) or a vmlinux");
+		return err->code == ERR_ALLOW ? -1 : err_mend(err, "vm: {kernel: PATH} names a bzImage (vmlinuz-RELEASE) or a vmlinux");
 	input.release = release ? xstrdup(release) : NULL;
-	set_files(&input, image, find_modules(path, &input));
+	set_files(&input, image, find_modules(host, path, &input));
 	input.text = str_escape(path, PATH_LENGTH_MAX);
 	input.question = question_of("path", path, &input);
 	*ret = input;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "core/err.h"
+#include "core/host_path.h"
 #include "core/rootfs.h"
 
 struct kernel_input {
@@ -22,10 +23,12 @@ void kernel_input_done(struct kernel_input *input);
 /* The running kernel's files. ERR_KERNEL_NONE when they are not there. */
 int kernel_input_host(struct kernel_input *ret, struct err *err);
 /*
- * A boot image by its path. Its modules: ../lib/modules beside it (../usr/lib/modules), or the folder
- * lib/modules/RELEASE in which it lies; when there are none all must be built in.
+ * A boot image by its path, opened as `host` has it. Its modules: ../lib/modules beside it (../usr/lib/modules),
+ * or the folder lib/modules/RELEASE in which it lies, where the user allows to read that too; when there
+ * are none all must be built in.
  */
-int kernel_input_path(const char *path, struct kernel_input *ret, struct err *err);
+int kernel_input_path(const struct host_paths *host, const char *path, struct kernel_input *ret,
+		      struct err *err);
 /*
  * The newest kernel of an image: boot/vmlinuz-RELEASE with lib/modules/RELEASE in the merged view. In
  * EROFS files the worker looks for it (ERR_KERNEL_NONE then), in trees it is found here: 1, 0 when it

@@ -21,9 +21,10 @@
 #include "core/path.h"
 #include "core/str.h"
 
-void oci_source_init(struct oci_source *source, struct store *store, const struct source *from)
+void oci_source_init(struct oci_source *source, struct store *store, const struct host_paths *paths,
+		     const struct source *from)
 {
-	*source = (struct oci_source){ .store = store, .from = from,
+	*source = (struct oci_source){ .store = store, .paths = paths, .from = from,
 				       .registry = { .worker = { .socket = -1 } } };
 }
 
@@ -139,14 +140,15 @@ static const struct oci_place all_of_it = { 0, 0 };
 static int copy_from_layout(struct oci_source *source, const struct digest *digest, int *ret_fd,
 			    struct err *err)
 {
-	_cleanup_close_ int layout = open(source->from->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int layout = host_path_open(source->paths, "layout", source->from->path,
+						    O_PATH | O_DIRECTORY, err);
 	char hex[DIGEST_HEX_SIZE], path[sizeof("blobs/sha256/") + DIGEST_HEX_SIZE];
 	_cleanup_close_ int in = -1;
 
 	digest_hex(digest, hex);
 	snprintf(path, sizeof(path), "blobs/sha256/%s", hex);
 	if (layout < 0)
-		return err_sys(err, errno, "open %s", source->from->path);
+		return -1;
 	in = fs_open_no_links(layout, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	if (in < 0)
 		return err_sys(err, errno, "open %s/%s", source->from->path, path);
@@ -294,10 +296,15 @@ static int find_in_layout(struct oci_source *source, const char *platform, struc
 			  struct digest *ret_index, struct err *err)
 {
 	_cleanup_free_ char *path = path_join(source->from->path, "index.json");
-	_cleanup_close_ int index = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	_cleanup_close_ int layout = host_path_open(source->paths, "layout", source->from->path,
+						    O_PATH | O_DIRECTORY, err);
+	_cleanup_close_ int index = -1;
 	struct oci_descriptor first;
 	struct start start;
 
+	if (layout < 0)
+		return -1;
+	index = fs_open_no_links(layout, "index.json", O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	if (index < 0) {
 		err_sys(err, errno, "open %s", path);
 		return err_mend(err, "a layout is a folder with oci-layout, index.json and blobs/");
@@ -314,11 +321,12 @@ static int open_archive(struct oci_source *source, const char *platform, struct 
 			struct err *err)
 {
 	const struct source *from = source->from;
-	_cleanup_close_ int file = open(from->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	_cleanup_close_ int file = host_path_open_file(source->paths, "docker_archive", from->path, NULL,
+						       err);
 	_cleanup_close_ int scratch = -1;
 
 	if (file < 0)
-		return err_sys(err, errno, "open %s", from->path);
+		return -1;
 	if (store_blob_new(source->store, &scratch, err) < 0)
 		return -1;
 	return oci_open_docker_archive(file, scratch, from->tag, platform, ret, err);

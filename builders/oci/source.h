@@ -12,6 +12,7 @@
 
 struct oci_source {
 	struct store *store;		/* borrowed */
+	const struct host_paths *paths;	/* borrowed; what a layout or docker-archive is opened by */
 	const struct source *from;	/* borrowed; SOURCE_OCI, _LAYOUT or _DOCKER_ARCHIVE */
 	/* of a registry: open when the first question was asked */
 	struct registry_access access;
@@ -22,7 +23,8 @@ struct oci_source {
 	bool offline;		/* ERR_LOCK instead of a question to the network */
 };
 
-void oci_source_init(struct oci_source *source, struct store *store, const struct source *from);
+void oci_source_init(struct oci_source *source, struct store *store, const struct host_paths *paths,
+		     const struct source *from);
 void oci_source_done(struct oci_source *source);
 
 /* The text for people and locks: "docker.io/library/alpine:3.20", "layout ./oci:v1". Owned. */

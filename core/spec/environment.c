@@ -2,10 +2,8 @@
 #include "core/spec/values.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
-#include "core/fs.h"
 #include "core/parse.h"
 #include "core/str.h"
 
@@ -78,8 +76,8 @@ int spec_pairs(struct spec_reader *r, const struct yaml_node *map, const char *o
 }
 
 /* One line without its end. Blank lines and comments are let pass. */
-static int add_line(struct spec_reader *r, const char *file, unsigned int number, const char *line,
-		    struct strv *ret)
+static int add_line(const char *file, unsigned int number, const char *line, struct strv *ret,
+		    struct err *err)
 {
 	_cleanup_free_ char *name = NULL;
 	const char *value = strchr(line, '=');
@@ -88,26 +86,25 @@ static int add_line(struct spec_reader *r, const char *file, unsigned int number
 		return 0;
 	name = xstrndup(line, value ? (size_t)(value - line) : 0);
 	if (!value || !parse_is_env_name(name) || strpbrk(name, " \t")) {
-		place_fail(r->err, file, (struct place){ number, 1 }, ERR_SPEC_VALUE,
+		place_fail(err, file, (struct place){ number, 1 }, ERR_SPEC_VALUE,
 			   "expected NAME=VALUE or a comment");
-		return err_mend(r->err,
-				"no blanks around NAME, no \"export\", no quotes to take off");
+		return err_mend(err, "no blanks around NAME, no \"export\", no quotes to take off");
 	}
 	if (ret->count >= SCHEMA_ITEMS_MAX && !strv_getenv(ret, name))
-		return place_fail(r->err, file, (struct place){ number, 1 }, ERR_SPEC_LIMIT,
+		return place_fail(err, file, (struct place){ number, 1 }, ERR_SPEC_LIMIT,
 				  "more than %d variables", SCHEMA_ITEMS_MAX);
 	strv_setenv(ret, name, value + 1);
 	return 0;
 }
 
-static int add_lines(struct spec_reader *r, const char *file, char *text, size_t size,
-		     struct strv *ret)
+static int add_lines(const char *file, char *text, size_t size, struct strv *ret,
+		     struct err *err)
 {
 	unsigned int number = 0;
 	char *next;
 
 	if (memchr(text, '\0', size) || !str_is_utf8(text, size))
-		return place_fail(r->err, file, (struct place){ 1, 1 }, ERR_SPEC_SYNTAX,
+		return place_fail(err, file, (struct place){ 1, 1 }, ERR_SPEC_SYNTAX,
 				  "a NUL byte or text that is not UTF-8");
 	for (char *line = text; line && *line; line = next) {
 		size_t length;
@@ -118,38 +115,72 @@ static int add_lines(struct spec_reader *r, const char *file, char *text, size_t
 		length = strlen(line);
 		if (length > 0 && line[length - 1] == '\r')
 			line[length - 1] = '\0';
-		if (add_line(r, file, ++number, line, ret) < 0)
+		if (add_line(file, ++number, line, ret, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
+/* What is to be opened when the whole spec is known, and what its user allows. */
 static int add_file(struct spec_reader *r, const struct schema_key *key,
-		    const struct yaml_node *node, struct strv *ret)
+		    const struct yaml_node *node, struct target *ret)
 {
-	_cleanup_free_ char *named = NULL, *path = NULL, *text = NULL;
-	size_t size;
+	_cleanup_free_ char *named = NULL, *path = NULL;
 
 	if (spec_expand(r, key, node, node->text, &named) < 0 ||
 	    spec_host_path(r, key, node, named, &path) < 0)
 		return -1;
-	if (fs_read_file(AT_FDCWD, path, SPEC_FILE_MAX, &text, &size, r->err) < 0) {
-		r->err->code = r->err->code == -EFBIG ? ERR_SPEC_LIMIT : ERR_SPEC_MISSING;
-		err_wrap(r->err, "%s", key->name);
-		return err_place(r->err, r->file, node->place.line, node->place.column);
-	}
-	return add_lines(r, path, text, size, ret);
+	ret->env_files = xreallocarray(ret->env_files, ret->env_file_count + 1,
+				       sizeof(*ret->env_files));
+	ret->env_files[ret->env_file_count++] = (struct env_file){ TAKE_PTR(path), node->place,
+								   false };
+	return 0;
 }
 
-int spec_env_files(struct spec_reader *r, const struct yaml_node *target, struct strv *ret)
+int spec_env_files(struct spec_reader *r, const struct yaml_node *map, struct target *ret)
 {
 	const struct schema_key *key = schema_find("target", "env_file");
-	const struct yaml_node *node = yaml_get(target, key->name);
+	const struct yaml_node *node = yaml_get(map, key->name);
 
 	if (node && node->kind == YAML_TEXT)
 		return add_file(r, key, node, ret);
 	for (size_t i = 0; node && i < node->count; i++)
 		if (add_file(r, key, &node->items[i], ret) < 0)
 			return -1;
+	return 0;
+}
+
+static int read_file(const struct spec *spec, struct env_file *file, struct strv *ret,
+		     struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+
+	if (host_path_read(spec->host, "env_file", file->path, SPEC_FILE_MAX, &text, &size, err) == 0) {
+		file->is_read = true;
+		return add_lines(file->path, text, size, ret, err);
+	}
+	if (err->code == ERR_ALLOW) {
+		err_done(err);
+		return 0;
+	}
+	err->code = err->code == -EFBIG ? ERR_SPEC_LIMIT : ERR_SPEC_MISSING;
+	err_wrap(err, "env_file");
+	return err_place(err, spec->file, file->place.line, file->place.column);
+}
+
+/* The environment of the spec goes on top of that of the files. */
+int spec_read_env_files(struct spec *spec, struct err *err)
+{
+	struct target *target = &spec->target;
+	_cleanup_(process_done) struct process files = { 0 };
+
+	for (size_t i = 0; i < target->env_file_count; i++)
+		if (read_file(spec, &target->env_files[i], &files.environment, err) < 0)
+			return -1;
+	process_overlay(&files, &target->process);
+	strv_done(&target->process.environment);
+	target->process.environment = files.environment;
+	files.environment = (struct strv){ 0 };
 	return 0;
 }

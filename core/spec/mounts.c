@@ -63,6 +63,15 @@ static bool is_path(const char *text)
 	       str_has_prefix(text, "./") || str_has_prefix(text, "../");
 }
 
+static int read_host_path(struct spec_reader *r, const struct schema_key *key,
+			  const struct yaml_node *node, const char *text, char **ret)
+{
+	if (spec_host_path(r, key, node, text, ret) < 0)
+		return -1;
+	r->spec->host_uses[r->spec->host_use_count - 1].is_mount = true;
+	return 0;
+}
+
 static int read_source(struct spec_reader *r, const struct schema_key *key,
 		       const struct yaml_node *node, const char *part, char **ret)
 {
@@ -71,7 +80,7 @@ static int read_source(struct spec_reader *r, const struct schema_key *key,
 	if (spec_expand(r, key, node, part, &text) < 0)
 		return -1;
 	if (is_path(text))
-		return spec_host_path(r, key, node, text, ret);
+		return read_host_path(r, key, node, text, ret);
 	shown = str_escape(text, MESSAGE_TEXT_MAX);
 	place_fail(r->err, r->file, node->place, ERR_SPEC_VALUE,
 		   "%s: named volumes (\"%s\") are not available", key->name, shown);
@@ -122,7 +131,7 @@ static int read_bind(struct spec_reader *r, const struct yaml_node *map, struct 
 
 	ret->kind = MOUNT_BIND;
 	if (spec_text(r, map, "mount.bind", "bind", &source) < 0 ||
-	    spec_host_path(r, key, yaml_get(map, "bind"), source, &ret->source) < 0 ||
+	    read_host_path(r, key, yaml_get(map, "bind"), source, &ret->source) < 0 ||
 	    spec_text(r, map, "mount.bind", "to", &to) < 0)
 		return -1;
 	ret->target = spec_inside(to);

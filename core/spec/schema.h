@@ -73,6 +73,7 @@ struct schema_value {
 	bool (*check)(const char *text);	/* NULL: any text */
 	const char *mend;		/* or NULL */
 	const char *json;		/* its JSON Schema: members of a map */
+	bool is_host_path;		/* it may name a path of the host: see host_path.h */
 };
 
 extern const struct schema_key schema_keys[];	/* ended by a row without a name */

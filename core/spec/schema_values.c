@@ -204,9 +204,9 @@ static const struct schema_value values[SCHEMA_TYPE_COUNT] = {
 			    "begin the path with / and leave out \"..\"",
 			    "{\"type\": \"string\", \"pattern\": \"^/\"}" },
 	[SCHEMA_HOST_PATH] = { "a path of the host", check_not_empty, NULL,
-			       "{\"type\": \"string\", \"minLength\": 1}" },
+			       "{\"type\": \"string\", \"minLength\": 1}", true },
 	[SCHEMA_REFERENCE] = { "a URL or a path", check_not_empty, NULL,
-			       "{\"type\": \"string\", \"minLength\": 1}" },
+			       "{\"type\": \"string\", \"minLength\": 1}", true },
 	[SCHEMA_SHA256] = { "64 lower-case hexadecimal digits", check_sha256,
 			    "sha256sum FILE prints them",
 			    "{\"type\": [\"string\", \"number\"],"
@@ -229,7 +229,7 @@ static const struct schema_value values[SCHEMA_TYPE_COUNT] = {
 			   " \"pattern\": \"^[0-9]+(:[0-9]+)?$\"}" },
 	[SCHEMA_MOUNT] = { "SRC:DST, SRC:DST:ro or SRC:DST:rw", check_not_empty,
 			   "write ./FOLDER:/PATH",
-			   "{\"type\": \"string\", \"pattern\": \":\"}" },
+			   "{\"type\": \"string\", \"pattern\": \":\"}", true },
 	[SCHEMA_CAPABILITY] = { "a capability such as NET_RAW", check_capability,
 				"capabilities(7) lists them",
 				"{\"type\": \"string\", \"pattern\": \"^[A-Za-z_]+$\"}" },
@@ -247,7 +247,7 @@ static const struct schema_value values[SCHEMA_TYPE_COUNT] = {
 	[SCHEMA_KERNEL] = { "auto, debian, host or a path", check_kernel,
 			    "a path begins with / or ./",
 			    "{\"type\": \"string\","
-			    " \"pattern\": \"^(auto|debian|host|[.]{0,2}/.*)$\"}" },
+			    " \"pattern\": \"^(auto|debian|host|[.]{0,2}/.*)$\"}", true },
 	[SCHEMA_SOURCE] = { "scratch or a reference such as docker.io/library/alpine:3.20",
 			    check_source,
 			    "a reference is NAME or HOST/NAME, with :TAG or @sha256:HEX behind it; for a "

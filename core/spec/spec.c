@@ -29,6 +29,9 @@ static void target_done(struct target *target)
 		mount_done(&target->mounts[i]);
 	}
 	free(target->mounts);
+	for (size_t i = 0; i < target->env_file_count; i++)
+		free(target->env_files[i].path);
+	free(target->env_files);
 	*target = (struct target){ 0 };
 }
 
@@ -53,6 +56,12 @@ void spec_done(struct spec *spec)
 	}
 	free(spec->secrets);
 	target_done(&spec->target);
+	for (size_t i = 0; i < spec->host_use_count; i++) {
+		free(spec->host_uses[i].named);
+		free(spec->host_uses[i].path);
+	}
+	free(spec->host_uses);
+	host_paths_free(spec->host);
 	*spec = (struct spec){ 0 };
 }
 
@@ -105,7 +114,8 @@ int spec_parse(struct spec *ret, const char *file, const char *dir, const char *
 {
 	_cleanup_(yaml_done) struct yaml_node root = { 0 };
 	_cleanup_(spec_done) struct spec spec = { .file = xstrdup(file), .dir = xstrdup(dir) };
-	struct spec_reader r = { .file = file, .dir = dir, .lookup = lookup, .err = err };
+	struct spec_reader r = { .file = file, .dir = dir, .lookup = lookup, .spec = &spec,
+				 .err = err };
 	const struct yaml_node *target;
 
 	spec.target.vm.machine = spec_machine_default;
@@ -141,6 +151,21 @@ static char *folder_of(const char *file)
 	return realpath(named, NULL);
 }
 
+/* A link out of the folder is the word of whoever made the folder, not of who started duet in it. */
+static int read_found(const char *name, char **ret_text, size_t *ret_size, struct err *err)
+{
+	_cleanup_close_ int dir = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = dir < 0 ? -1 : fs_open_beneath(dir, name, O_RDONLY | O_NONBLOCK |
+								  O_NOCTTY);
+
+	if (fd >= 0)
+		return fs_read_fd(fd, name, SPEC_FILE_MAX, ret_text, ret_size, err);
+	if (errno != EXDEV)
+		return err_sys(err, errno, "open %s", name);
+	err_set(err, ERR_ALLOW, "open %s: it is a symbolic link that leads out of this folder", name);
+	return err_mend(err, "name it, if that is meant: -f %s", name);
+}
+
 /* The text of `file`, or of the first of the usual names that exists; *ret_file is borrowed. */
 static int read_file(const char *file, const char **ret_file, char **ret_text, size_t *ret_size,
 		     struct err *err)
@@ -150,7 +175,8 @@ static int read_file(const char *file, const char **ret_file, char **ret_text, s
 
 	for (size_t i = 0; i < count; i++) {
 		*ret_file = file ? file : names[i];
-		if (fs_read_file(AT_FDCWD, *ret_file, SPEC_FILE_MAX, ret_text, ret_size, err) == 0)
+		if ((file ? fs_read_file(AT_FDCWD, file, SPEC_FILE_MAX, ret_text, ret_size, err)
+			  : read_found(names[i], ret_text, ret_size, err)) == 0)
 			return 0;
 		if (err->code != -ENOENT)
 			break;
@@ -159,7 +185,8 @@ static int read_file(const char *file, const char **ret_file, char **ret_text, s
 		err_set(err, ERR_SPEC_MISSING, "no duet.yaml in this folder");
 		return err_mend(err, "name a spec with -f FILE");
 	}
-	err->code = err->code == -EFBIG ? ERR_SPEC_LIMIT : ERR_SPEC_MISSING;
+	if (err->code != ERR_ALLOW)
+		err->code = err->code == -EFBIG ? ERR_SPEC_LIMIT : ERR_SPEC_MISSING;
 	return -1;
 }
 
@@ -174,5 +201,11 @@ int spec_load(struct spec *ret, const char *file, const char *(*lookup)(const ch
 	dir = folder_of(file);
 	if (!dir)
 		return err_sys(err, errno, "find the folder of %s", file);
-	return spec_parse(ret, file, dir, text, size, lookup, err);
+	if (spec_parse(ret, file, dir, text, size, lookup, err) < 0)
+		return -1;
+	ret->host = host_paths_new(dir, err);
+	if (ret->host)
+		return 0;
+	spec_done(ret);
+	return -1;
 }

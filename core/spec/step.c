@@ -80,8 +80,11 @@ static int add_pattern(struct image_reader *reader, const struct yaml_node *node
 	if (spec_expand(reader->r, key, node, node->text, &text) < 0)
 		return -1;
 	if (!ret->from_image) {
+		const struct spec *spec = reader->r->spec;
+
 		if (spec_host_path(reader->r, key, node, text, &path) < 0)
 			return -1;
+		spec->host_uses[spec->host_use_count - 1].is_copied = true;
 		strv_take(&ret->patterns, TAKE_PTR(path));
 		return 0;
 	}

@@ -20,21 +20,6 @@ int spec_read_process(struct spec_reader *r, const struct yaml_node *map, const 
 	return spec_pairs(r, map, object, "environment", &ret->environment);
 }
 
-/* The environment of the map goes on top of that of the files. */
-static int read_environment(struct spec_reader *r, const struct yaml_node *map,
-			    struct process *process)
-{
-	_cleanup_(process_done) struct process files = { 0 };
-
-	if (spec_env_files(r, map, &files.environment) < 0)
-		return -1;
-	process_overlay(&files, process);
-	strv_done(&process->environment);
-	process->environment = files.environment;
-	files.environment = (struct strv){ 0 };
-	return 0;
-}
-
 static uint64_t every_capability(void)
 {
 	uint64_t mask = 0;
@@ -143,7 +128,7 @@ int spec_read_target(struct spec_reader *r, const struct yaml_node *map, struct 
 	if (timeout)
 		parse_duration_ms(timeout->text, &ret->timeout_ms);
 	if (spec_read_process(r, map, "target", &ret->process) < 0 ||
-	    read_environment(r, map, &ret->process) < 0 ||
+	    spec_env_files(r, map, ret) < 0 ||
 	    spec_text(r, map, "target", "hostname", &ret->hostname) < 0)
 		return -1;
 	if (mounts && spec_read_mounts(r, mounts, ret) < 0)

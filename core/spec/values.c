@@ -134,6 +134,19 @@ static char *clean_host_path(const char *path)
 	return out.text;
 }
 
+static void add_use(struct spec_reader *r, const struct schema_key *key,
+		    const struct yaml_node *node, const char *text, const char *path)
+{
+	struct spec *spec = r->spec;
+
+	spec->host_uses = xreallocarray(spec->host_uses, spec->host_use_count + 1,
+					sizeof(*spec->host_uses));
+	spec->host_uses[spec->host_use_count++] = (struct host_use){
+		.object = key->object, .key = key->name, .named = xstrdup(text),
+		.path = xstrdup(path), .place = node->place,
+	};
+}
+
 int spec_host_path(struct spec_reader *r, const struct schema_key *key,
 		   const struct yaml_node *node, const char *text, char **ret)
 {
@@ -146,11 +159,16 @@ int spec_host_path(struct spec_reader *r, const struct schema_key *key,
 			return err_mend(r->err, "write ${HOME}; ./~ for a file of that name");
 		return err_mend(r->err, "write the whole path; ./~ for a file of that name");
 	}
+	/* the tests of the gate are made from this mark: a type without it would have none */
+	if (!schema_value(key->type)->is_host_path)
+		return place_fail(r->err, r->file, node->place, ERR_SPEC_TYPE,
+				  "%s: a key of this type takes no path of the host", key->name);
 	joined = path_join(r->dir, text);
 	if (strlen(joined) > PATH_LENGTH_MAX)
 		return place_fail(r->err, r->file, node->place, ERR_SPEC_LIMIT,
 				  "%s: a path of more than %d bytes", key->name, PATH_LENGTH_MAX);
 	*ret = clean_host_path(joined);
+	add_use(r, key, node, text, *ret);
 	return 0;
 }
 

@@ -11,6 +11,7 @@ struct spec_reader {
 	const char *file;	/* for messages */
 	const char *dir;	/* absolute */
 	const char *(*lookup)(const char *name);
+	struct spec *spec;	/* in the making */
 	size_t expanded;	/* bytes that ${NAME} made so far */
 	struct err *err;
 };
@@ -24,7 +25,10 @@ int spec_expand(struct spec_reader *r, const struct schema_key *key, const struc
 /* The value of `name` in a map of `object`, expanded; NULL when it is absent. Owned. */
 int spec_text(struct spec_reader *r, const struct yaml_node *map, const char *object,
 	      const char *name, char **ret);
-/* Absolute, without "." and doubled slashes; ".." stays, for a link may come before it. Owned. */
+/*
+ * Absolute, without "." and doubled slashes; ".." stays, for a link may come before it. Owned. Every path of the
+ * host passes here: it is the last of spec->host_uses afterwards.
+ */
 int spec_host_path(struct spec_reader *r, const struct schema_key *key,
 		   const struct yaml_node *node, const char *text, char **ret);
 /* One of the two results is set: the URL, or the path of the host. */
@@ -35,8 +39,8 @@ char *spec_inside(const char *text);
 /* A map, or a list of NAME=VALUE, into `ret`. `map` may lack the key. */
 int spec_pairs(struct spec_reader *r, const struct yaml_node *map, const char *object,
 	       const char *name, struct strv *ret);
-/* The lines of the files of target.env_file into `ret`. */
-int spec_env_files(struct spec_reader *r, const struct yaml_node *target, struct strv *ret);
+/* Where the files of target.env_file are; nothing is read. */
+int spec_env_files(struct spec_reader *r, const struct yaml_node *map, struct target *ret);
 /* The key sha256 of a map, checked before. */
 void spec_sha256(const struct yaml_node *map, bool *ret_has, struct digest *ret);
 /* A list as it is; a text as /bin/sh -c TEXT. */

@@ -4,17 +4,17 @@
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
 small_root
-pack "$SMALL" "$W/root.tar.gz"
 P=$W/project
 mkdir -p "$P/inside" "$W/outside/deep" "$W/home"
 echo found | tee "$P/inside/file" "$W/outside/file" "$W/outside/deep/file" >/dev/null
 ln -s "$W/outside" "$P/link"
 ln -s inside "$P/good-link"
+pack "$SMALL" "$P/root.tar.gz"
 export HOME=$W/home XDG_CONFIG_HOME=
 
 # spec TARGET-LINES
 spec() {
-	printf '%s\n' 'duet: 1' 'name: allow' "image: {from: {archive: \"$W/root.tar.gz\"}}" 'target:' \
+	printf '%s\n' 'duet: 1' 'name: allow' "image: {from: {archive: ./root.tar.gz}}" 'target:' \
 		"$@" >"$P/duet.yaml"
 }
 

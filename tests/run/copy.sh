@@ -231,14 +231,15 @@ remembers() {
 # B9: reads stay in the context
 stays() {
 	row B9 check 'what is copied stays in its folder: links, patterns, ignore files'
+	local -x XDG_CONFIG_HOME=$W/no-config
 	mkdir -p "$W/secret"
 	echo "secret-$$" >"$W/secret/file"
 	chmod -R a+rX "$W/secret"
 	ln -sfn "$W/secret" "$P/out"
 	ln -sfn ../../secret "$P/site/up"
 	ln -sfn "$W/secret/file" "$P/file"
-	refused 'through a link' 'leads out of the spec' '    - copy: out/file' '      to: /o'
-	refused 'through a link below' 'leads out of the spec' '    - copy: site/up/file' '      to: /o'
+	refused 'through a link' 'reaches outside the project: copy out/file' '    - copy: out/file' '      to: /o'
+	refused 'through a link below' 'reaches outside the project: copy site/up/file' '    - copy: site/up/file' '      to: /o'
 	for pattern in 'out/*' 'site/up/*' 'ou*/file' '**/file/x'; do
 		refused "the pattern $pattern" error "    - copy: \"$pattern\"" '      to: /o/'
 	done

@@ -18,9 +18,9 @@ has_pyyaml() {
 	return 1
 }
 
-# refused NAME FILE: within three seconds (a loaded machine; 30 ms are usual) and 24 MiB, as an invalid spec, with its place
+# refused NAME FILE OPTIONS...: within three seconds (a loaded machine; 30 ms are usual) and 24 MiB, as an invalid spec, with its place
 refused() {
-	$PYTHON "$SRC/tests/run/box.py" 3 24 "$DUET" check -f "$2" >"$W/out" 2>"$W/err"
+	$PYTHON "$SRC/tests/run/box.py" 3 24 "$DUET" check -f "${@:2}" >"$W/out" 2>"$W/err"
 	code=$?
 	is "$1: exit code" "$code:$(grep -c 'error\[spec' "$W/err")" 2:1
 	is "$1: one line or two" "$([ "$(wc -l <"$W/err")" -le 2 ] || cat "$W/err")" ''
@@ -100,7 +100,7 @@ fi
 
 row Y5 check 'what reaches outside the project needs --allow'
 mkdir -p project outside
-export XDG_CONFIG_HOME=$W/config
+export XDG_CONFIG_HOME=$W/no-config
 # gate ARGUMENTS...: exit code and whether it was the gate's; there is no `true` in the image
 gate() {
 	"$DUET" run -q --store "$W/store" -f project/duet.yaml "$@" -- true >"$W/out" 2>"$W/err" </dev/null
@@ -150,8 +150,19 @@ is 'Y6: one version or the other' "$(awk '{ n += $1 } $2 !~ /^v[12]$/ { print }
 for target in /dev/zero "$W/fifo.yaml" "$W/outside"; do
 	ln -sfn "$target" project/env
 	printf 'duet: 1\nimage: {from: scratch}\ntarget: {env_file: ./env}\n' >project/duet.yaml
-	refused "Y6: env_file -> ${target##*/}" project/duet.yaml
+	refused "Y6: env_file -> ${target##*/}" project/duet.yaml --allow paths
 done
+# a name that nobody said leads out of the folder through no link, and nothing of what is there is shown
+echo "token-$$: [" >"$W/token"
+mkdir found
+ln -s ../token found/duet.yaml
+"$DUET" check -C found >"$W/out" 2>&1
+is 'Y6: duet.yaml is a link out of its folder' "$?:$(grep -c 'error\[allow.missing\]: open duet.yaml' "$W/out")" 1:1
+is 'Y6: nothing of it is shown' "$(grep "token-$$" "$W/out")" ''
+has 'Y6: named by -f it is the user'"'"'s word' "$("$DUET" check -f found/duet.yaml 2>&1)" "found/duet.yaml:2:1: error[spec"
+mv swap.yaml found/there.yaml
+ln -sfn there.yaml found/duet.yaml
+is 'Y6: a link that stays inside' "$("$DUET" check -C found 2>&1)" 'duet: note: duet.yaml is a valid spec'
 $PYTHON "$SRC/tests/run/box.py" 1 64 cat fifo.yaml >/dev/null 2>&1
 [ $? = 240 ]
 control_if $? 'cat: waits for ever'

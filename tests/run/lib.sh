@@ -12,6 +12,7 @@
 #	user_folders WHO	makes that user, and $P and $store for it
 #	ok / not_ok	count; finish prints the sum and exits; with DUET_FAIL_FAST the first not_ok does
 #	tree_state	one line for everything below a folder; see state.py
+#	config LINES...	writes duet's configuration anew: these lines, and that a spec may read all of $W
 #	no_leftovers	tmp/ of a store is empty, and no process of this test's duet is left
 #	need PROGRAM...	skips when one is missing; `missing PROGRAM...` says which
 #	no_proxies	none of the machine stands between the test and its servers
@@ -58,6 +59,16 @@ for program in duet duet-worker duet-init; do
 	}
 	cp "$BUILD/$program" "$W/bin/"
 done
+
+# Inputs of a spec lie all over $W here; what tests the gate itself takes another XDG_CONFIG_HOME.
+# shellcheck disable=SC2120 # others have lines to add
+config() {
+	mkdir -p "$W/config/duet"
+	printf '%s\n' "allow: [\"paths=$W\"]" "$@" >"$W/config/duet/config.yaml"
+	chmod -R a+rX "$W/config"
+}
+export XDG_CONFIG_HOME=$W/config
+config
 
 skip() {
 	echo "$*"

@@ -7,9 +7,9 @@
 . "${srcdir:-.}/tests/run/registry_lib.sh"
 need docker-registry htpasswd podman skopeo
 secret='pä:ss "w'
-export HOME=$W/home XDG_RUNTIME_DIR=$W/run XDG_CONFIG_HOME=$W/config
+export HOME=$W/home XDG_RUNTIME_DIR=$W/run
 unset DOCKER_CONFIG REGISTRY_AUTH_FILE
-mkdir -p "$HOME" "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME" "$W/path"
+mkdir -p "$HOME" "$XDG_RUNTIME_DIR" "$W/path"
 AUTH=$XDG_RUNTIME_DIR/containers/auth.json
 
 clean_up_more() {
@@ -55,7 +55,6 @@ before=$(grep -c 'GET /v2/' "$REGISTRY_LOG")
 try "$secret"
 is 'plain http is not spoken unasked' "$code $(known "$HOST")" '1 none'
 is 'and nothing of it arrived' "$(grep -c 'GET /v2/' "$REGISTRY_LOG")" "$before"
-mkdir -p "$XDG_CONFIG_HOME/duet"
 echo "registries: {\"$HOST\": {plain: true}}" >"$XDG_CONFIG_HOME/duet/config.yaml"
 has 'a key of the configuration that there is not: its place, for an image without a spec too' \
 	"$("$DUET" pull --store "$W/store" "$HOST/image:v1" 2>&1)" \

@@ -118,8 +118,7 @@ done
 origin=$REGISTRY origin_log=$REGISTRY_LOG
 registry_start mirror
 mirrors() {
-	echo "registries: {'$origin': {plain_http: true, mirrors: ['$REGISTRY']}," \
-		"'$REGISTRY': {plain_http: true}}" >"$W/config/duet/config.yaml"
+	config "registries: {'$origin': {plain_http: true, mirrors: ['$REGISTRY']}, '$REGISTRY': {plain_http: true}}"
 }
 mirrors
 is 'a mirror without it: the id' "$("$DUET" pull --store "$W/mirrored" "$origin/team/app:1" 2>"$W/err")" "$id"

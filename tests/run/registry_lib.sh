@@ -92,8 +92,5 @@ registry_asked() {
 }
 
 registry_allow() {
-	export XDG_CONFIG_HOME=$W/config
-	mkdir -p "$W/config/duet"
-	echo "registries: {\"$REGISTRY\": {plain_http: true}}" >"$W/config/duet/config.yaml"
-	chmod -R a+rX "$W/config"
+	config "registries: {\"$REGISTRY\": {plain_http: true}}"
 }

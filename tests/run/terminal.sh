@@ -56,9 +56,9 @@ line() {
 	shown 'a spec' 2 check -f "$evil"
 	shown 'a store' any images --store "/proc/$evil"
 	shown 'a word to allow' any run --allow "mounts=/$evil,$evil" -f "$P/duet.yaml" -- true
-	mkdir -p "$W/config/duet"
-	printf '"%s": 1\n' "$quoted" >"$W/config/duet/config.yaml"
-	XDG_CONFIG_HOME=$W/config shown 'the configuration' any run -f "$P/duet.yaml" -- true
+	mkdir -p "$W/evil-config/duet"
+	printf '"%s": 1\n' "$quoted" >"$W/evil-config/duet/config.yaml"
+	XDG_CONFIG_HOME=$W/evil-config shown 'the configuration' any run -f "$P/duet.yaml" -- true
 	shown 'a store of that name' any images --store "$W/$evil-store"
 	shown 'doctor' any doctor --store "$W/$evil-store"
 	shown 'doctor as JSON' any doctor --json --store "$W/$evil-store"

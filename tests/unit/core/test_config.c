@@ -37,9 +37,48 @@ START_TEST(test_registries)
 END_TEST
 
 static const struct {
+	const char *text, *path;
+	bool is_global;
+} allows[] = {
+	{ "allow: seccomp\n", NULL, true },
+	{ "allow: [paths=/srv, seccomp]\n", "/srv", true },
+	{ "allow: {/tmp: paths=../lib}\n", "/tmp/../lib", false },
+	{ "allow: {/tmp: [seccomp, paths=x]}\n", "/tmp/x", false },
+	{ "allow: [seccomp, {/tmp: paths=/x, /usr: mounts}, {/var: paths}]\n", "/x", true },
+};
+
+START_TEST(test_allow)
+{
+	_cleanup_(config_done) struct config config = { 0 };
+	struct allowed tmp = { 0 }, var = { 0 };
+	const struct strv *paths = &tmp.paths[OUTSIDE_PATH];
+
+	ck_assert_int_eq(parse(&config, allows[_i].text), 0);
+	config_allowed(&config, "/tmp", &tmp);
+	config_allowed(&config, "/var", &var);
+	ck_assert_uint_eq(paths->count, allows[_i].path ? 1 : 0);
+	if (allows[_i].path)
+		ck_assert_str_eq(paths->items[0], allows[_i].path);
+	ck_assert(var.kinds[OUTSIDE_SECCOMP] == allows[_i].is_global);
+	ck_assert(!tmp.kinds[OUTSIDE_PATH] && !tmp.kinds[OUTSIDE_MOUNT]);
+	ck_assert(var.kinds[OUTSIDE_PATH] == (_i == 4));
+	allowed_done(&tmp);
+	allowed_done(&var);
+}
+END_TEST
+
+static const struct {
 	const char *text, *place, *message, *mend;
 	int code;
 } refused[] = {
+	{ "allow: {tmp: paths}\n", "config.yaml:1:9", "allow: expected the folder of a project", NULL,
+	  ERR_SPEC_VALUE },
+	{ "allow: {/tmp: {paths: [x]}}\n", "config.yaml:1:15", "allow: expected a list of words", NULL,
+	  ERR_SPEC_TYPE },
+	{ "allow: [paths=lib]\n", "config.yaml:1:9", "allow: `paths=lib` is nothing that can be allowed",
+	  NULL, ERR_USAGE },
+	{ "allow: [seccomp=/x]\n", "config.yaml:1:9",
+	  "allow: `seccomp=/x` is nothing that can be allowed", NULL, ERR_USAGE },
 	{ "registry: {}\n", "config.yaml:1:1", "unknown key \"registry\"",
 	  "did you mean \"registries\"?", ERR_SPEC_UNKNOWN_KEY },
 	{ "x: 1\n", "config.yaml:1:1", "unknown key \"x\"", "known here: allow, registries",
@@ -123,7 +162,7 @@ END_TEST
 int main(void)
 {
 	const struct unit_case list[] = {
-		{ test_registries, 1 }, { test_refused, (int)ARRAY_SIZE(refused) },
+		{ test_registries, 1 }, { test_allow, ARRAY_SIZE(allows) }, { test_refused, (int)ARRAY_SIZE(refused) },
 		{ test_too_many_mirrors, 1 }, { test_host, 1 },
 	};
 	const struct unit unit = { "config" };

@@ -283,6 +283,9 @@ START_TEST(test_env_file)
 	put("b.env", "B=3\nD=${HOME}");
 	put("duet.yaml", TOP "target: {env_file: [a.env, './b.env'], environment: {A: 9, Z: z}}\n");
 	ck_assert_msg(spec_load(&spec, NULL, lookup, &err) == 0, "%s", err.msg);
+	check_list(&spec.target.process.environment, "A=9|Z=z|");
+	ck_assert_msg(spec_read_env_files(&spec, &err) == 0, "%s", err.msg);
+	ck_assert(spec.target.env_files[0].is_read && spec.target.env_files[1].is_read);
 	check_list(&spec.target.process.environment,
 		   "A=9|B=3|C=a=b # not a comment|D=${HOME}|Z=z|");
 }

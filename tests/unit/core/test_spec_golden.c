@@ -88,9 +88,17 @@ static char *result_of(int dir, const char *file, bool *ret_good)
 	size_t size;
 
 	ck_assert_msg(fs_read_file(dir, file, FILE_MAX, &text, &size, &err) == 0, "%s", err.msg);
-	/* the same text wherever the sources lie; env_file is the one key that is read at once */
+	/* the same text wherever the sources lie; env_file is the one key that is read with the spec */
 	dir_name = strstr(text, "env_file") ? "/proc/self/cwd" : "/my project";
 	*ret_good = spec_parse(&spec, file, dir_name, text, size, lookup, &err) == 0;
+	if (*ret_good && spec.target.env_file_count > 0) {
+		spec.host = host_paths_new(dir_name, &err);
+		ck_assert_ptr_nonnull(spec.host);
+		*ret_good = spec_read_env_files(&spec, &err) == 0;
+		/* a plan by the text alone */
+		host_paths_free(spec.host);
+		spec.host = NULL;
+	}
 	return *ret_good ? plan_of(&spec) : printed(&err);
 }
 
