@@ -3,21 +3,7 @@
 #include "core/config.h"
 #include "core/outside.h"
 
-static int check(struct spec *spec, const struct allowed *allowed, struct err *err)
-{
-	struct outside *items;
-	size_t count;
-	int result = 0;
-
-	outside_find(spec, true, &items, &count);
-	for (size_t i = 0; result == 0 && i < count; i++)
-		if (!allowed_covers(allowed, &items[i]))
-			result = outside_refuse(spec, &items[i], err);
-	outside_free(items, count);
-	return result == 0 ? outside_open_mounts(spec, allowed, err) : -1;
-}
-
-int allow_check(const struct cli *cli, struct spec *spec, struct err *err)
+int allow_find(const struct cli *cli, struct allowed *ret, struct err *err)
 {
 	_cleanup_(config_done) struct config config = { 0 };
 
@@ -26,5 +12,24 @@ int allow_check(const struct cli *cli, struct spec *spec, struct err *err)
 	for (size_t i = 0; i < cli->allow_count; i++)
 		if (allowed_add(&config.allowed, cli->allow[i], err) < 0)
 			return -1;
-	return check(spec, &config.allowed, err);
+	*ret = config.allowed;
+	config.allowed = (struct allowed){ 0 };
+	return 0;
+}
+
+int allow_check(struct session *session, bool job, struct err *err)
+{
+	struct outside *items;
+	size_t count;
+	int result = 0;
+
+	outside_find(&session->spec, true, &items, &count);
+	for (size_t i = 0; result == 0 && i < count; i++)
+		if ((job || outside_is_of_build(&items[i])) &&
+		    !allowed_covers(&session->allowed, &items[i]))
+			result = outside_refuse(&session->spec, &items[i], err);
+	outside_free(items, count);
+	if (result < 0 || !job)
+		return result;
+	return outside_open_mounts(&session->spec, &session->allowed, err);
 }

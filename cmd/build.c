@@ -30,8 +30,11 @@ int cmd_build(const struct cli *cli, int *ret_code, struct err *err)
 
 	if (cli->check_reproducible)
 		return reproduce(cli, ret_code, err);
-	result = session_open(&session, cli, err);
-
+	result = session_spec(&session, cli, err);
+	if (result == 0)
+		result = allow_check(&session, false, err);
+	if (result == 0)
+		result = session_open(&session, cli, err);
 	if (result == 0)
 		result = chosen_find(cli, &session.spec, &chosen, err);
 	if (result == 0) {

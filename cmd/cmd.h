@@ -7,6 +7,7 @@
 #include "builders/builder.h"
 #include "core/err.h"
 #include "core/mem.h"
+#include "core/outside.h"
 #include "core/plan.h"
 #include "core/rootfs.h"
 #include "core/spec.h"
@@ -97,13 +98,6 @@ int cmd_shell(const struct cli *cli, int *ret_code, struct err *err);
 int cmd_store(const struct cli *cli, int *ret_code, struct err *err);
 
 /*
- * Is everything of the spec that reaches outside its project allowed, by --allow or the user's
- * configuration file? ERR_ALLOW with the place and the word that would allow it. Opens what the target
- * mounts: see outside_open_mounts.
- */
-int allow_check(const struct cli *cli, struct spec *spec, struct err *err);
-
-/*
  * A line that a person types at the terminal behind `prompt`; `hidden`: it is not shown. Owned.
  * ERR_USAGE without a terminal.
  */
@@ -131,9 +125,19 @@ struct session {
 	struct store store;
 	struct plans plans;
 	struct lock lock;
+	struct allowed allowed;	/* what the user allows the spec beyond its project */
 	bool has_spec, has_store, has_plan, has_lock;
 	bool lock_is_others;	/* of a duet with other formats */
 };
+
+/* What --allow and the user's configuration file allow. */
+int allow_find(const struct cli *cli, struct allowed *ret, struct err *err);
+/*
+ * Is everything of the session's spec that reaches outside its project allowed, as far as a build needs
+ * it, and with `job` the target's run? ERR_ALLOW with the place and the word that would allow it. For a
+ * job it opens what the target mounts: see outside_open_mounts.
+ */
+int allow_check(struct session *session, bool job, struct err *err);
 
 int session_spec(struct session *session, const struct cli *cli, struct err *err);
 /* In the environment of a build that is to have other host ids than the one before (reproduce.c). */

@@ -76,8 +76,8 @@ static void vary(const struct twice *twice)
 
 static void exec_build(const struct twice *twice, int which, const char *file)
 {
-	const char *argv[16] = { "duet", "build", "--store", twice->paths[which], "-f", file, "--on",
-				 "container" };
+	const char *argv[16 + 2 * CLI_ALLOW_MAX] = { "duet", "build", "--store", twice->paths[which],
+						     "-f", file, "--on", "container" };
 	size_t count = 8;
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
@@ -85,6 +85,10 @@ static void exec_build(const struct twice *twice, int which, const char *file)
 		argv[count++] = "--frozen";
 	else if (twice->cli->locked)
 		argv[count++] = "--locked";
+	for (size_t i = 0; i < twice->cli->allow_count; i++) {
+		argv[count++] = "--allow";
+		argv[count++] = twice->cli->allow[i];
+	}
 	if (which == 1)
 		vary(twice);
 	if (null >= 0 && dup2(null, STDOUT_FILENO) >= 0)
@@ -252,6 +256,8 @@ int reproduce(const struct cli *cli, int *ret_code, struct err *err)
 	struct twice twice = { .cli = cli, .session = &session };
 	int result = session_spec(&session, cli, err);
 
+	if (result == 0)
+		result = allow_check(&session, false, err);
 	if (result == 0)
 		result = session_store(&session, cli, err);
 	if (result == 0)

@@ -133,8 +133,8 @@ static int open_session(struct session *session, const struct cli *cli, struct e
 	}
 	if (session_spec(session, cli, err) < 0)
 		return -1;
-	/* --explain starts nothing: it is how one finds out */
-	if (!cli->explain && allow_check(cli, &session->spec, err) < 0)
+	/* --explain starts no job: it is how one finds out; what a build needs is asked for there again */
+	if (!cli->explain && allow_check(session, true, err) < 0)
 		return -1;
 	return session_open(session, cli, err);
 }

@@ -22,7 +22,7 @@ int session_spec(struct session *session, const struct cli *cli, struct err *err
 	if (spec_load(&session->spec, cli->file, from_environment, err) < 0)
 		return -1;
 	session->has_spec = true;
-	return 0;
+	return allow_find(cli, &session->allowed, err);
 }
 
 int session_store(struct session *session, const struct cli *cli, struct err *err)
@@ -149,7 +149,7 @@ struct build session_build(struct session *session, const struct cli *cli, unsig
 			       .run_step = container_run_step, .store = &session->store,
 			       .spec = &session->spec, .plans = &session->plans, .forms = forms,
 			       .lock = &session->lock, .locked = cli->locked,
-			       .offline = cli->frozen };
+			       .allowed = &session->allowed, .offline = cli->frozen };
 }
 
 void session_done(struct session *session)
@@ -162,5 +162,6 @@ void session_done(struct session *session)
 		store_done(&session->store);
 	if (session->has_spec)
 		spec_done(&session->spec);
+	allowed_done(&session->allowed);
 	*session = (struct session){ 0 };
 }

@@ -3,12 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/fs.h"
 #include "core/jail/caps.h"
+#include "core/parse.h"
 #include "core/path.h"
 #include "core/str.h"
 
@@ -18,6 +19,7 @@ static const char *const kinds[OUTSIDE_KINDS] = {
 	[OUTSIDE_MOUNT] = "mounts",
 	[OUTSIDE_CAPABILITIES] = "capabilities",
 	[OUTSIDE_SECCOMP] = "seccomp",
+	[OUTSIDE_CACHE] = "caches",
 };
 
 struct list {
@@ -63,11 +65,43 @@ static void find_mounts(const struct spec *spec, bool look, struct list *list)
 	}
 }
 
+static struct outside of_cache(const struct step_cache *cache)
+{
+	_cleanup_free_ char *path = str_escape(cache->path, TEXT_SHOWN);
+
+	return (struct outside){ .kind = OUTSIDE_CACHE, .place = cache->place, .share = cache->share,
+				 .text = xasprintf("cache %s shared as %s", path, cache->share) };
+}
+
+/* Several steps may share the same one: it is told of once. */
+static void add_cache(struct list *list, const struct step_cache *cache)
+{
+	struct outside item = of_cache(cache);
+
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].kind == OUTSIDE_CACHE && !strcmp(list->items[i].text, item.text)) {
+			free(item.text);
+			return;
+		}
+	add(list, &item);
+}
+
+static void find_caches(const struct image_spec *image, struct list *list)
+{
+	for (size_t i = 0; i < image->step_count; i++)
+		for (size_t j = 0; j < image->steps[i].cache_count; j++)
+			if (image->steps[i].caches[j].share)
+				add_cache(list, &image->steps[i].caches[j]);
+}
+
 void outside_find(const struct spec *spec, bool look, struct outside **ret, size_t *ret_count)
 {
 	const struct target *target = &spec->target;
 	struct list list = { 0 };
 
+	for (size_t i = 0; i < spec->stage_count; i++)
+		find_caches(&spec->stages[i], &list);
+	find_caches(&spec->image, &list);
 	find_mounts(spec, look, &list);
 	if (target->capabilities_add) {
 		_cleanup_free_ char *names = caps_text(target->capabilities_add);
@@ -131,6 +165,10 @@ static bool add_word(struct allowed *allowed, const char *word)
 		}
 		if (i == OUTSIDE_CAPABILITIES)
 			return parse_capabilities(value + 1, &allowed->capabilities);
+		if (i == OUTSIDE_CACHE && parse_is_name(value + 1)) {
+			strv_add(&allowed->caches, value + 1);
+			return true;
+		}
 		if (i != OUTSIDE_MOUNT || value[1] != '/')
 			return false;
 		strv_add(&allowed->paths, value + 1);
@@ -149,7 +187,7 @@ int allowed_add(struct allowed *allowed, const char *words, struct err *err)
 			shown = str_escape(word, 100);
 			err_set(err, ERR_USAGE, "allow: `%s` is nothing that can be allowed", shown);
 			return err_mend(err, "all, mounts, mounts=/PATH, capabilities, "
-					     "capabilities=NAME+NAME, seccomp");
+					     "capabilities=NAME+NAME, seccomp, caches, caches=NAME");
 		}
 		words += length + (words[length] == ',');
 	}
@@ -170,18 +208,29 @@ static bool covers_path(const struct allowed *allowed, const char *path)
 	return false;
 }
 
+static bool covers_cache(const struct allowed *allowed, const char *share)
+{
+	for (size_t i = 0; i < allowed->caches.count; i++)
+		if (!strcmp(allowed->caches.items[i], share))
+			return true;
+	return false;
+}
+
 bool allowed_covers(const struct allowed *allowed, const struct outside *item)
 {
 	if (allowed->kinds[item->kind])
 		return true;
 	if (item->kind == OUTSIDE_CAPABILITIES)
 		return !(item->capabilities & ~allowed->capabilities);
+	if (item->kind == OUTSIDE_CACHE)
+		return covers_cache(allowed, item->share);
 	return item->kind == OUTSIDE_MOUNT && covers_path(allowed, item->path);
 }
 
 void allowed_done(struct allowed *allowed)
 {
 	strv_done(&allowed->paths);
+	strv_done(&allowed->caches);
 	*allowed = (struct allowed){ 0 };
 }
 
@@ -193,6 +242,8 @@ char *outside_word(const struct outside *item)
 		return xstrdup(kinds[item->kind]);
 	if (item->kind == OUTSIDE_MOUNT)
 		return xasprintf("%s=%s", kinds[item->kind], item->path);
+	if (item->kind == OUTSIDE_CACHE)
+		return xasprintf("%s=%s", kinds[item->kind], item->share);
 	names = caps_text(item->capabilities);
 	for (char *at = names; *at; at++)
 		if (*at == ' ')
@@ -210,21 +261,27 @@ int outside_refuse(const struct spec *spec, const struct outside *item, struct e
 			     "~/.config/duet/config.yaml", shown, shown);
 }
 
-/* ---- mounts by descriptor -------------------------------------------------------------------- */
-
-/* Where an open file is. Owned; NULL when it has no path any more. */
-static char *path_of(int fd)
+bool outside_is_of_build(const struct outside *item)
 {
-	char link[40], path[PATH_LENGTH_MAX + 1];
-	ssize_t length;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	length = readlink(link, path, sizeof(path) - 1);
-	if (length <= 0 || path[0] != '/')
-		return NULL;
-	path[length] = '\0';
-	return xstrdup(path);
+	return item->kind == OUTSIDE_CACHE;
 }
+
+int outside_check_cache(const struct spec *spec, const struct allowed *allowed,
+			const struct step_cache *cache, struct err *err)
+{
+	struct outside item;
+	int result = 0;
+
+	if (!cache->share)
+		return 0;
+	item = of_cache(cache);
+	if (!allowed || !allowed_covers(allowed, &item))
+		result = outside_refuse(spec, &item, err);
+	free(item.text);
+	return result;
+}
+
+/* ---- mounts by descriptor -------------------------------------------------------------------- */
 
 static bool may_mount(const struct spec *spec, const struct allowed *allowed, const char *real)
 {
@@ -255,7 +312,7 @@ static int open_mount(const struct spec *spec, const struct allowed *allowed, st
 		err_mend(err, "make it, or name a file or folder that exists");
 		return err_place(err, spec->file, mount->place.line, mount->place.column);
 	}
-	real = path_of(fd);
+	real = fs_path_of(fd);
 	if (real && may_mount(spec, allowed, real)) {
 		mem_closep(&mount->fd);
 		mount->fd = TAKE_FD(fd);

@@ -1,5 +1,6 @@
 /*
- * What of a spec reaches outside its project: folders of the host, capabilities, no filter. A spec is
+ * What of a spec reaches outside its project: folders of the host, capabilities, no filter, caches that
+ * other projects write to. A spec is
  * its user's own code, but it may come with somebody else's project: these things take the word of the
  * person at the keyboard as well.
  */
@@ -8,13 +9,15 @@
 
 #include "core/spec.h"
 
-enum outside_kind { OUTSIDE_MOUNT, OUTSIDE_CAPABILITIES, OUTSIDE_SECCOMP, OUTSIDE_KINDS };
+enum outside_kind { OUTSIDE_MOUNT, OUTSIDE_CAPABILITIES, OUTSIDE_SECCOMP, OUTSIDE_CACHE,
+		    OUTSIDE_KINDS };
 
 struct outside {
 	enum outside_kind kind;
 	struct place place;
 	const char *path;	/* OUTSIDE_MOUNT: borrowed from the spec, absolute */
 	uint64_t capabilities;	/* OUTSIDE_CAPABILITIES */
+	const char *share;	/* OUTSIDE_CACHE: borrowed from the spec; a name */
 	char *text;		/* owned, escaped; "mount /etc at /etc, read-only" */
 };
 
@@ -32,15 +35,24 @@ struct allowed;
  * ERR_ALLOW with the place and the word that would do; ERR_SPEC_VALUE when it is not there.
  */
 int outside_open_mounts(struct spec *spec, const struct allowed *allowed, struct err *err);
+/*
+ * May a run step have this cache? One of the project's own, yes; a shared one if it is allowed (NULL: nothing
+ * is). ERR_ALLOW as above.
+ */
+int outside_check_cache(const struct spec *spec, const struct allowed *allowed,
+			const struct step_cache *cache, struct err *err);
+/* Does it matter to a build already, or only to the job that is run afterwards? */
+bool outside_is_of_build(const struct outside *item);
 
 /*
  * What the user allows: words of --allow and of the configuration file, each one of
  *
- *	all, mounts, mounts=/PATH (and below), capabilities, capabilities=NAME[+NAME...], seccomp
+ *	all, mounts, mounts=/PATH (and below), capabilities, capabilities=NAME[+NAME...], seccomp,
+ *	caches, caches=NAME
  */
 struct allowed {
 	bool kinds[OUTSIDE_KINDS];
-	struct strv paths;
+	struct strv paths, caches;
 	uint64_t capabilities;
 };
 

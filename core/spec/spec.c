@@ -129,28 +129,53 @@ int spec_parse(struct spec *ret, const char *file, const char *dir, const char *
 	return 0;
 }
 
-/* The absolute folder that `file` lies in. Owned; NULL with errno. */
-static char *folder_of(const char *file)
+/* The folder that `file` lies in, open (O_PATH); what `file` is called there is *ret_name, borrowed. */
+static int open_folder(const char *file, const char **ret_name)
 {
 	const char *slash = strrchr(file, '/');
 	_cleanup_free_ char *named = NULL;
 
-	if (!slash)
-		return realpath(".", NULL);
-	named = xstrndup(file, slash == file ? 1 : (size_t)(slash - file));
-	return realpath(named, NULL);
+	*ret_name = slash ? slash + 1 : file;
+	named = slash ? xstrndup(file, slash == file ? 1 : (size_t)(slash - file)) : xstrdup(".");
+	return open(named, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* The text of `file`, or of the first of the usual names that exists; *ret_file is borrowed. */
-static int read_file(const char *file, const char **ret_file, char **ret_text, size_t *ret_size,
-		     struct err *err)
+/*
+ * The text of `file`, and the absolute path of the folder that it was read from: both by one descriptor.
+ * Were the folder found a second time by its name, another could be there by then, and a text would
+ * speak for a project that is not its own.
+ */
+static int read_in_folder(const char *file, char **ret_dir, char **ret_text, size_t *ret_size,
+			  struct err *err)
+{
+	const char *name;
+	_cleanup_close_ int folder = open_folder(file, &name);
+	_cleanup_close_ int fd = -1;
+
+	/* O_NONBLOCK: a fifo must not hold us up before it is seen to be one */
+	if (folder >= 0)
+		fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return err_sys(err, errno, "open %s", file);
+	if (fs_read_fd(fd, file, SPEC_FILE_MAX, ret_text, ret_size, err) < 0)
+		return -1;
+	*ret_dir = fs_path_of(folder);
+	if (*ret_dir)
+		return 0;
+	free(*ret_text);
+	return err_sys(err, ENOENT, "find the folder of %s", file);
+}
+
+/* `file`, or the first of the usual names that exists; *ret_file is borrowed. */
+static int read_file(const char *file, const char **ret_file, char **ret_dir, char **ret_text,
+		     size_t *ret_size, struct err *err)
 {
 	static const char *const names[] = { "duet.yaml", "duet.yml", ".duet.yaml" };
 	size_t count = file ? 1 : ARRAY_SIZE(names);
 
 	for (size_t i = 0; i < count; i++) {
 		*ret_file = file ? file : names[i];
-		if (fs_read_file(AT_FDCWD, *ret_file, SPEC_FILE_MAX, ret_text, ret_size, err) == 0)
+		if (read_in_folder(*ret_file, ret_dir, ret_text, ret_size, err) == 0)
 			return 0;
 		if (err->code != -ENOENT)
 			break;
@@ -169,10 +194,7 @@ int spec_load(struct spec *ret, const char *file, const char *(*lookup)(const ch
 	_cleanup_free_ char *text = NULL, *dir = NULL;
 	size_t size;
 
-	if (read_file(file, &file, &text, &size, err) < 0)
+	if (read_file(file, &file, &dir, &text, &size, err) < 0)
 		return -1;
-	dir = folder_of(file);
-	if (!dir)
-		return err_sys(err, errno, "find the folder of %s", file);
 	return spec_parse(ret, file, dir, text, size, lookup, err);
 }
