@@ -204,8 +204,9 @@ old_ones() {
 # its errors in $W/NAME.err, its job in $job
 start() {
 	rm -f "$store/$1.pid"
+	: >"$W/$1.err" # here, not when the job comes to it: what the last one said is not to be taken for its word
 	as "$who" env --default-signal=INT,QUIT,HUP,TERM sh -c 'echo $$ >"$1"; shift; exec "$@"' sh \
-		"$store/$1.pid" "${@:2}" </dev/null >/dev/null 2>"$W/$1.err" &
+		"$store/$1.pid" "${@:2}" </dev/null >/dev/null 2>>"$W/$1.err" &
 	job=$!
 }
 
