@@ -6,6 +6,7 @@
 #include "builders/recorded.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "core/str.h"
@@ -56,11 +57,42 @@ void recorded_done(struct recorded *recorded)
 	free(recorded->stages);
 }
 
+/*
+ * What a command finds in its caches and secrets is in no key, and may be in its layer. So the layer is
+ * recorded for who has the same caches, and with secrets for the same project, alone: another project
+ * does not get what this one's caches made of the same step.
+ */
+static bool record_key(const struct build *build, const struct step *step, const struct digest *key,
+		       struct digest *ret)
+{
+	struct sha256 hash;
+
+	*ret = *key;
+	if (!step || step->cache_count + step->secrets.count == 0)
+		return false;
+	sha256_init(&hash);
+	sha256_add_text(&hash, "layer of caches and secrets");
+	sha256_add_field(&hash, key->bytes, sizeof(key->bytes));
+	sha256_add_text(&hash, step->secrets.count ? build->spec->dir : NULL);
+	for (size_t i = 0; i < step->cache_count; i++) {
+		const struct store_cache cache = { build->spec->dir, step->caches[i].share,
+						   step->caches[i].path };
+		struct digest id;
+
+		store_cache_id(&cache, &id);
+		sha256_add_field(&hash, id.bytes, sizeof(id.bytes));
+	}
+	sha256_end(&hash, ret);
+	return true;
+}
+
 int recorded_look(struct build *build, const struct plan *plan, const struct plan_step *step,
 		  const char *rules, const struct recorded_below *below, struct recorded *ret,
 		  struct err *err)
 {
 	int found = chains_of(build, step->step, ret->stages, err);
+	struct digest key;
+	bool is_own;
 
 	ret->made = (struct plan_made){
 		.step = step, .rules = rules, .chain = below->chain, .stages = ret->stages,
@@ -68,10 +100,15 @@ int recorded_look(struct build *build, const struct plan *plan, const struct pla
 	};
 	if (found != 1)
 		return found;
-	plan_layer_key(&ret->made, &ret->key);
+	plan_layer_key(&ret->made, &key);
+	is_own = record_key(build, step->step, &key, &ret->key);
 	if (recorded_is_void(build, step))
 		return 0;
-	return store_step_get(build->store, &ret->key, &ret->layer, err);
+	found = store_step_get(build->store, &ret->key, &ret->layer, err);
+	if (found || !is_own)
+		return found;
+	/* under the plain key there are records of an older duet only: what it built is not built again */
+	return store_step_get(build->store, &key, &ret->layer, err);
 }
 
 /* ---- from the first step of a plan to the last ------------------------------------------------- */
@@ -159,6 +196,7 @@ int recorded_image(const struct build *build, size_t number, struct digest *ret,
 {
 	const struct plan *plan = &build->plans->stages[number];
 	_cleanup_free_ char *name = builder_stage_name(build, number);
+	_cleanup_free_ char *spec_file = spec_path(build->spec);
 	struct store_image image;
 	int found = 0;
 
@@ -166,7 +204,8 @@ int recorded_image(const struct build *build, size_t number, struct digest *ret,
 		found = store_image_get(build->store, name, &image, err);
 	if (found != 1)
 		return found;
-	found = digest_equal(&image.plan_key, &plan->key);
+	/* another spec's stage may have the same plan, and come of other caches */
+	found = digest_equal(&image.plan_key, &plan->key) && !strcmp(image.spec_file, spec_file);
 	store_chain(image.layers, image.layer_count, ret);
 	store_image_done(&image);
 	return found;

@@ -12,6 +12,7 @@
 
 #include "core/fs.h"
 #include "core/mem.h"
+#include "core/outside.h"
 #include "core/path.h"
 #include "core/str.h"
 
@@ -124,9 +125,10 @@ static int add_secrets(const struct build *build, const struct step *run, struct
 
 /* ---- mounts ---------------------------------------------------------------------------------- */
 
-static int by_text(const void *a, const void *b)
+static int by_path(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	return strcmp((*(const struct step_cache *const *)a)->path,
+		      (*(const struct step_cache *const *)b)->path);
 }
 
 static int by_target(const void *a, const void *b)
@@ -144,32 +146,41 @@ static int add_mount(struct job *job, const struct mount *mount, struct err *err
 	return 0;
 }
 
-/* In the order of their paths and each once: two builds never wait for each other in a ring. */
+static int open_cache(struct build *build, const struct step_cache *cache, struct run_inputs *inputs,
+		      struct job *job, struct err *err)
+{
+	const struct store_cache which = { build->spec->dir, cache->share, cache->path };
+	size_t n = inputs->caches;
+	struct mount mount = { .kind = MOUNT_FOLDER, .source = (char *)"cache",
+			       .target = cache->path };
+
+	if (n == RUN_CACHES_MAX)
+		return err_set(err, ERR_SPEC_LIMIT, "more than %d caches", RUN_CACHES_MAX);
+	if (outside_check_cache(build->spec, build->allowed, cache, err) < 0 ||
+	    store_cache_open(build->store, &which, &inputs->data[n], &inputs->locks[n], err) < 0)
+		return -1;
+	inputs->caches++;
+	mount.fd = inputs->data[n];
+	return add_mount(job, &mount, err);
+}
+
+/*
+ * In the order of their paths and each once: two builds never wait for each other in a ring. A cache has
+ * its path in every step, whoever shares it.
+ */
 static int add_caches(struct build *build, const struct step *run, struct run_inputs *inputs,
 		      struct job *job, struct err *err)
 {
-	_cleanup_(strv_done) struct strv paths = { 0 };
+	_cleanup_free_ const struct step_cache **caches = xcalloc(run->cache_count, sizeof(*caches));
 
-	strv_copy(&paths, &run->cache);
-	if (paths.count > 1)
-		qsort(paths.items, paths.count, sizeof(*paths.items), by_text);
-	for (size_t i = 0; i < paths.count; i++) {
-		size_t n = inputs->caches;
-		struct mount mount = { .kind = MOUNT_FOLDER, .source = (char *)"cache",
-				       .target = paths.items[i] };
-
-		if (i > 0 && !strcmp(paths.items[i - 1], paths.items[i]))
-			continue;
-		if (n == RUN_CACHES_MAX)
-			return err_set(err, ERR_SPEC_LIMIT, "more than %d caches", RUN_CACHES_MAX);
-		if (store_cache_open(build->store, paths.items[i], &inputs->data[n],
-				     &inputs->locks[n], err) < 0)
+	for (size_t i = 0; i < run->cache_count; i++)
+		caches[i] = &run->caches[i];
+	if (run->cache_count > 1)
+		qsort(caches, run->cache_count, sizeof(*caches), by_path);
+	for (size_t i = 0; i < run->cache_count; i++)
+		if ((i == 0 || strcmp(caches[i - 1]->path, caches[i]->path)) &&
+		    open_cache(build, caches[i], inputs, job, err) < 0)
 			return -1;
-		inputs->caches++;
-		mount.fd = inputs->data[n];
-		if (add_mount(job, &mount, err) < 0)
-			return -1;
-	}
 	return 0;
 }
 
@@ -193,8 +204,8 @@ static int add_images(struct build *build, const struct step *run, struct job *j
 int run_inputs_open(struct build *build, const struct step *run, struct run_inputs *inputs,
 		    struct job *job, struct err *err)
 {
-	job->mounts = xcalloc(run->cache.count + run->mount_count + 1, sizeof(*job->mounts));
-	if (run->cache.count + run->mount_count > JOB_MOUNTS_MAX)
+	job->mounts = xcalloc(run->cache_count + run->mount_count + 1, sizeof(*job->mounts));
+	if (run->cache_count + run->mount_count > JOB_MOUNTS_MAX)
 		return err_set(err, ERR_SPEC_LIMIT, "more than %d mounts", JOB_MOUNTS_MAX);
 	/* other images first: building one may take the same caches */
 	if (add_images(build, run, job, err) < 0 ||

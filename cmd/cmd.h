@@ -7,6 +7,7 @@
 #include "builders/builder.h"
 #include "core/err.h"
 #include "core/mem.h"
+#include "core/outside.h"
 #include "core/plan.h"
 #include "core/rootfs.h"
 #include "core/spec.h"

@@ -83,7 +83,7 @@ static const struct option_row {
 	{ "interactive", 'i', OPT_TTY, NULL, "accepted as in docker: standard input is always passed" },
 	{ "allow", LONG_ALLOW, OPT_ALLOW, "WORDS",
 	  "allow what reaches outside the project: paths=/PATH, mounts=/PATH, capabilities=NAME, "
-	  "seccomp" },
+	  "seccomp, caches=NAME, mirrors" },
 	{ "platform", LONG_PLATFORM, OPT_PLATFORM, "PLATFORM",
 	  "which of the image's platforms, as linux/arm64 (default: the host's)" },
 	{ "locked", LONG_LOCKED, OPT_LOCKED, NULL, "fail rather than change duet.lock" },

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/jail/caps.h"
+#include "core/parse.h"
 #include "core/path.h"
 #include "core/str.h"
 
@@ -14,6 +15,8 @@ static bool take_path(struct allowed *allowed, enum outside_kind kind, const cha
 		      const char *base);
 static bool take_capabilities(struct allowed *allowed, enum outside_kind kind, const char *value,
 			      const char *base);
+static bool take_cache(struct allowed *allowed, enum outside_kind kind, const char *value,
+		       const char *base);
 
 static const struct row {
 	const char *word;	/* NULL: nobody is asked for it */
@@ -25,8 +28,21 @@ static const struct row {
 	[OUTSIDE_PATH] = { "paths", "/PATH", take_path },
 	[OUTSIDE_CAPABILITIES] = { "capabilities", "NAME+NAME", take_capabilities },
 	[OUTSIDE_SECCOMP] = { "seccomp", NULL, NULL },
+	[OUTSIDE_CACHE] = { "caches", "NAME", take_cache },
+	[OUTSIDE_MIRROR] = { "mirrors", NULL, NULL },
 	[OUTSIDE_NETWORK] = { NULL, NULL, NULL },
 };
+
+static bool take_cache(struct allowed *allowed, enum outside_kind kind, const char *value,
+		       const char *base)
+{
+	(void)kind;
+	(void)base;
+	if (!parse_is_name(value))
+		return false;
+	strv_add(&allowed->caches, value);
+	return true;
+}
 
 static bool take_path(struct allowed *allowed, enum outside_kind kind, const char *value,
 		      const char *base)
@@ -111,6 +127,7 @@ void allowed_merge(struct allowed *allowed, const struct allowed *from)
 		for (size_t j = 0; j < from->paths[i].count; j++)
 			strv_add(&allowed->paths[i], from->paths[i].items[j]);
 	}
+	strv_copy(&allowed->caches, &from->caches);
 	allowed->capabilities |= from->capabilities;
 }
 
@@ -118,6 +135,7 @@ void allowed_done(struct allowed *allowed)
 {
 	for (size_t i = 0; i < OUTSIDE_KINDS; i++)
 		strv_done(&allowed->paths[i]);
+	strv_done(&allowed->caches);
 	*allowed = (struct allowed){ 0 };
 }
 
@@ -131,6 +149,16 @@ bool allowed_covers_path(const struct allowed *allowed, enum outside_kind kind, 
 		if (root && path_is_below(real, root))
 			return true;
 	}
+	return false;
+}
+
+bool allowed_covers_cache(const struct allowed *allowed, const char *name)
+{
+	if (allowed->kinds[OUTSIDE_CACHE])
+		return true;
+	for (size_t i = 0; i < allowed->caches.count; i++)
+		if (!strcmp(allowed->caches.items[i], name))
+			return true;
 	return false;
 }
 

@@ -4,7 +4,7 @@
  * host paths by it.
  *
  *	all, mounts, mounts=/PATH (and below), paths, paths=/PATH (and below), capabilities,
- *	capabilities=NAME[+NAME...], seccomp
+ *	capabilities=NAME[+NAME...], seccomp, caches, caches=NAME, mirrors
  */
 #ifndef DUET_CORE_ALLOWED_H
 #define DUET_CORE_ALLOWED_H
@@ -17,6 +17,8 @@
 
 enum outside_kind {
 	OUTSIDE_MOUNT, OUTSIDE_PATH, OUTSIDE_CAPABILITIES, OUTSIDE_SECCOMP,
+	OUTSIDE_CACHE,		/* of run steps, shared with other projects */
+	OUTSIDE_MIRROR,		/* of Debian, or its keys: whose scripts are run */
 	OUTSIDE_NETWORK,	/* told of, and never refused: there is no word for it */
 	OUTSIDE_KINDS
 };
@@ -24,6 +26,7 @@ enum outside_kind {
 struct allowed {
 	bool kinds[OUTSIDE_KINDS];
 	struct strv paths[OUTSIDE_KINDS];	/* of those that take =/PATH; absolute */
+	struct strv caches;			/* names */
 	uint64_t capabilities;
 };
 
@@ -37,6 +40,8 @@ void allowed_merge(struct allowed *allowed, const struct allowed *from);
 void allowed_done(struct allowed *allowed);
 /* Is `real`, a path without links, allowed to this kind, by a root that it is or lies below? */
 bool allowed_covers_path(const struct allowed *allowed, enum outside_kind kind, const char *real);
+/* Is the cache of run steps with this name allowed to be shared? */
+bool allowed_covers_cache(const struct allowed *allowed, const char *name);
 /* The word of a kind; NULL: it needs none. */
 const char *allowed_word(enum outside_kind kind);
 /* The word for a path: "paths=/etc"; a path that no word can hold gives "paths". Owned. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -173,6 +174,21 @@ int fs_open_dir_made(int dir, const char *name, mode_t mode, struct err *err)
 	if (fd < 0)
 		return err_sys(err, errno, "open folder %s", name);
 	return fd;
+}
+
+char *fs_path_of(int fd)
+{
+	char link[40], path[PATH_MAX + 1];
+	struct stat st;
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, path, sizeof(path) - 1);
+	/* of a folder that was removed the kernel gives its path with a word behind it */
+	if (length <= 0 || path[0] != '/' || fstat(fd, &st) < 0 || st.st_nlink == 0)
+		return NULL;
+	path[length] = '\0';
+	return xstrdup(path);
 }
 
 int fs_reopen(int fd, int flags)

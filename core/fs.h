@@ -46,6 +46,8 @@ int fs_replace_file(int dir, const char *name, const void *data, size_t size, mo
 int fs_sync_dir(int dir, struct err *err);
 /* An O_PATH descriptor made usable for reading (reopened through /proc/self/fd). */
 int fs_reopen(int fd, int flags);
+/* Where an open file is now. Owned; NULL when it has no path any more. */
+char *fs_path_of(int fd);
 /* Removes dir/name and all below; never follows a link, never leaves the file system. Missing is 0. */
 int fs_remove_tree(int dir, const char *name, struct err *err);
 

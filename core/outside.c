@@ -3,13 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/fs.h"
 #include "core/glob.h"
 #include "core/jail/caps.h"
+#include "core/parse.h"
 #include "core/path.h"
 #include "core/str.h"
 
@@ -109,6 +110,51 @@ static void find_mounts(const struct spec *spec, bool look, struct list *list)
 	}
 }
 
+static struct outside of_cache(const struct step_cache *cache)
+{
+	_cleanup_free_ char *path = str_escape(cache->path, TEXT_SHOWN);
+
+	return (struct outside){ .kind = OUTSIDE_CACHE, .place = cache->place, .share = cache->share,
+				 .text = xasprintf("cache %s shared as %s", path, cache->share) };
+}
+
+/* Several steps may share the same one: it is told of once. */
+static void add_cache(struct list *list, const struct step_cache *cache)
+{
+	struct outside item = of_cache(cache);
+
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].kind == OUTSIDE_CACHE && !strcmp(list->items[i].text, item.text)) {
+			free(item.text);
+			return;
+		}
+	add(list, &item);
+}
+
+static void find_caches(const struct image_spec *image, struct list *list)
+{
+	for (size_t i = 0; i < image->step_count; i++)
+		for (size_t j = 0; j < image->steps[i].cache_count; j++)
+			if (image->steps[i].caches[j].share)
+				add_cache(list, &image->steps[i].caches[j]);
+}
+
+/* Whoever signs a suite has scripts run as root of the image that is made, in a jail. */
+static void find_mirror(const struct image_spec *image, struct list *list)
+{
+	const struct source *source = &image->from;
+	_cleanup_free_ char *mirror = NULL, *keyring = NULL;
+	struct outside item = { .kind = OUTSIDE_MIRROR, .place = source->place };
+
+	if (source->kind != SOURCE_DEBIAN || (!source->mirror && !source->keyring))
+		return;
+	mirror = source->mirror ? str_escape(source->mirror, TEXT_SHOWN) : NULL;
+	keyring = source->keyring ? str_escape(source->keyring, TEXT_SHOWN) : NULL;
+	item.text = xasprintf("packages%s%s%s%s", mirror ? " from " : "", mirror ? mirror : "",
+			      keyring ? " signed by " : "", keyring ? keyring : "");
+	add(list, &item);
+}
+
 static void find_network(const struct image_spec *image, bool is_stage, struct list *list)
 {
 	for (size_t i = 0; i < image->step_count; i++) {
@@ -122,6 +168,13 @@ static void find_network(const struct image_spec *image, bool is_stage, struct l
 				     : xasprintf("network nat of step %zu", i + 1);
 		add(list, &item);
 	}
+}
+
+static void find_in_image(const struct image_spec *image, bool is_stage, struct list *list)
+{
+	find_mirror(image, list);
+	find_caches(image, list);
+	find_network(image, is_stage, list);
 }
 
 static void find_in_target(const struct target *target, struct list *list)
@@ -157,8 +210,8 @@ void outside_find(const struct spec *spec, bool look, struct outside **ret, size
 
 	find_paths(spec, look, &list);
 	for (size_t i = 0; i < spec->stage_count; i++)
-		find_network(&spec->stages[i], true, &list);
-	find_network(&spec->image, false, &list);
+		find_in_image(&spec->stages[i], true, &list);
+	find_in_image(&spec->image, false, &list);
 	find_mounts(spec, look, &list);
 	find_in_target(&spec->target, &list);
 	*ret = list.items;
@@ -193,7 +246,10 @@ bool outside_is_allowed(const struct spec *spec, const struct allowed *allowed,
 	case OUTSIDE_PATH:
 		fd = host_path_open(spec->host, item->key, item->path, O_PATH | item->flags, &err);
 		return fd >= 0 || err.code != ERR_ALLOW;
+	case OUTSIDE_CACHE:
+		return allowed_covers_cache(allowed, item->share);
 	case OUTSIDE_SECCOMP:
+	case OUTSIDE_MIRROR:
 	case OUTSIDE_NETWORK:
 	case OUTSIDE_KINDS:
 		break;
@@ -211,6 +267,8 @@ char *outside_word(const struct outside *item)
 		real = host_path_where(item->path, item->flags);
 		return allowed_path_word(item->kind, real);
 	}
+	if (item->kind == OUTSIDE_CACHE)
+		return xasprintf("%s=%s", allowed_word(item->kind), item->share);
 	if (item->kind != OUTSIDE_CAPABILITIES)
 		return xstrdup(allowed_word(item->kind));
 	names = caps_text(item->capabilities);
@@ -229,21 +287,21 @@ int outside_refuse(const struct spec *spec, const struct outside *item, struct e
 	return allowed_mend(err, word, spec->dir);
 }
 
-/* ---- mounts by descriptor -------------------------------------------------------------------- */
-
-/* Where an open file is. Owned; NULL when it has no path any more. */
-static char *path_of(int fd)
+int outside_check_cache(const struct spec *spec, const struct allowed *allowed,
+			const struct step_cache *cache, struct err *err)
 {
-	char link[40], path[PATH_LENGTH_MAX + 1];
-	ssize_t length;
+	struct outside item;
+	int result;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	length = readlink(link, path, sizeof(path) - 1);
-	if (length <= 0 || path[0] != '/')
-		return NULL;
-	path[length] = '\0';
-	return xstrdup(path);
+	if (!cache->share || (allowed && allowed_covers_cache(allowed, cache->share)))
+		return 0;
+	item = of_cache(cache);
+	result = outside_refuse(spec, &item, err);
+	free(item.text);
+	return result;
 }
+
+/* ---- mounts by descriptor -------------------------------------------------------------------- */
 
 static bool may_mount(const struct spec *spec, const struct allowed *allowed, const char *real)
 {
@@ -267,7 +325,7 @@ static int open_mount(const struct spec *spec, const struct allowed *allowed, st
 		err_mend(err, "make it, or name a file or folder that exists");
 		return err_place(err, spec->file, mount->place.line, mount->place.column);
 	}
-	real = path_of(fd);
+	real = fs_path_of(fd);
 	if (real && may_mount(spec, allowed, real)) {
 		mem_closep(&mount->fd);
 		mount->fd = TAKE_FD(fd);

@@ -1,6 +1,6 @@
 /*
  * What of a spec reaches outside its project: files and folders of the host, capabilities, no filter, the
- * network. A spec is its user's own code, but it may come with somebody else's project: these things
+ * network, caches that other projects write to, a mirror of its own. A spec is its user's own code, but it may come with somebody else's project: these things
  * take the word of the person at the keyboard as well (allowed.h), or are at least told of by a plan.
  */
 #ifndef DUET_CORE_OUTSIDE_H
@@ -21,6 +21,7 @@ struct outside {
 	char *path;
 	int flags;		/* OUTSIDE_PATH: O_NOFOLLOW, as it is opened */
 	uint64_t capabilities;	/* OUTSIDE_CAPABILITIES */
+	const char *share;	/* OUTSIDE_CACHE: borrowed from the spec; a name */
 	char *text;		/* owned, escaped; "mount /etc at /etc, read-only" */
 };
 
@@ -37,6 +38,12 @@ void outside_free(struct outside *items, size_t count);
  * ERR_ALLOW with the place and the word that would do; ERR_SPEC_VALUE when it is not there.
  */
 int outside_open_mounts(struct spec *spec, const struct allowed *allowed, struct err *err);
+/*
+ * May a run step have this cache? One of the project's own, yes; a shared one if it is allowed (NULL: nothing
+ * is). ERR_ALLOW as above.
+ */
+int outside_check_cache(const struct spec *spec, const struct allowed *allowed,
+			const struct step_cache *cache, struct err *err);
 
 /* A path of the host is opened to see: where it is not there, that is for its use to say. */
 bool outside_is_allowed(const struct spec *spec, const struct allowed *allowed,

@@ -10,7 +10,8 @@
  *
  * Not part of any key: names of local files and of the spec, the spec's name and place, URLs,
  * references, values of secrets and of environment variables outside. What they lead to is there by
- * its digest; of a secret its name is.
+ * its digest; of a secret its name is, of a cache its path. What a command found in its caches and secrets
+ * can be in its layer all the same: such a layer is recorded for its project alone (builders/recorded.c).
  */
 #include "core/plan_keys.h"
 
@@ -157,7 +158,11 @@ static void add_network(struct sha256 *hash, const struct plan_made *made)
 
 static void add_caches(struct sha256 *hash, const struct plan_made *made)
 {
-	add_texts(hash, &made->step->step->cache);
+	const struct step *step = made->step->step;
+
+	add_number(hash, step->cache_count);
+	for (size_t i = 0; i < step->cache_count; i++)
+		sha256_add_text(hash, step->caches[i].path);
 }
 
 static void add_secrets(struct sha256 *hash, const struct plan_made *made)

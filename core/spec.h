@@ -60,6 +60,13 @@ struct step_mount {
 	char *to;		/* absolute inside, clean */
 };
 
+/* A folder that a run step finds as the last one left it: the project's own, or shared by a name. */
+struct step_cache {
+	char *path;		/* absolute inside, clean */
+	char *share;		/* a name for all projects that say it; NULL: the project's own */
+	struct place place;
+};
+
 /* One entry of image.steps. */
 struct step {
 	enum step_kind kind;
@@ -89,7 +96,8 @@ struct step {
 	bool is_text;		/* it was a text: /bin/sh -c TEXT */
 	enum network_kind network;	/* none or nat */
 	struct process process;	/* environment, user, workdir over those of the image so far */
-	struct strv cache;	/* absolute paths inside, clean: kept between builds, not in the layer */
+	struct step_cache *caches;	/* kept between builds, not in the layer */
+	size_t cache_count;
 	struct strv secrets;	/* names: files /run/secrets/NAME for the command's user alone */
 	struct step_mount *mounts;
 	size_t mount_count;

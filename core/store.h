@@ -14,7 +14,7 @@
  *	  partial/HEX		what came of a blob; flock exclusive: being fetched
  *	  stat/HEX		a host file's digest, remembered under the hash of its path
  *	  stat/HEX.sources	of all files of a copy, under the hash of what is copied
- *	  caches/MAP/HEX/data/	a cache folder of run steps, under the hash of its path; flock: in use
+ *	  caches/MAP/HEX/data/	a cache folder of run steps, under its store_cache_id; flock: in use
  *	  failed/MAP/HEX/	what a failed run step wrote, and the layers that it ran on
  *	  tmp/ID/, tmp/ID.lock	work in progress; what a killed process left has a free lock
  *	  reserve		bytes that gc gives up first, so that it can work on a full disk
@@ -183,12 +183,24 @@ int store_pin_set(struct store *store, const char *question, const struct digest
 		  struct err *err);
 
 /*
- * The folder (O_PATH) in which a run step's cache `path` (a path inside) is kept, locked while *ret_lock
- * is open: waits for another build that has it. Who takes several takes them in the order of their
- * paths, each once.
+ * A run step's cache, by whom it belongs to and its path inside; all borrowed. A project is the folder of
+ * its spec, by its path without links: what is moved elsewhere begins with empty caches, and a copy of a
+ * project does not get at those of the original.
  */
-int store_cache_open(struct store *store, const char *path, int *ret_data, int *ret_lock,
-		     struct err *err);
+struct store_cache {
+	const char *project;	/* absolute; counts where `share` is NULL */
+	const char *share;	/* a name for whoever says it; NULL: the project's own */
+	const char *path;	/* absolute inside, clean */
+};
+
+/* What tells caches apart. */
+void store_cache_id(const struct store_cache *cache, struct digest *ret);
+/*
+ * The folder (O_PATH) in which a cache is kept, locked while *ret_lock is open: waits for another build that
+ * has it (flock.h). Who takes several takes them in the order of their paths, each once.
+ */
+int store_cache_open(struct store *store, const struct store_cache *cache, int *ret_data,
+		     int *ret_lock, struct err *err);
 
 #define STORE_FAILED_HOURS 24	/* what a failed step wrote is kept so long */
 

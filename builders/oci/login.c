@@ -14,8 +14,10 @@
 #include "builders/oci/helper.h"
 #include "builders/oci/login_file.h"
 #include "core/base64.h"
+#include "core/flock.h"
 #include "core/fs.h"
 #include "core/json.h"
+#include "core/str.h"
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
@@ -23,7 +25,7 @@
 static int lock_folder(const char *path, const char **ret_name, struct err *err)
 {
 	const char *slash = strrchr(path, '/');
-	_cleanup_free_ char *folder = NULL;
+	_cleanup_free_ char *folder = NULL, *shown = NULL, *what = NULL;
 	_cleanup_close_ int fd = -1;
 
 	*ret_name = slash ? slash + 1 : path;
@@ -33,7 +35,9 @@ static int lock_folder(const char *path, const char **ret_name, struct err *err)
 	fd = open(*folder ? folder : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, errno, "open folder %s", folder);
-	if (flock(fd, LOCK_EX) < 0)
+	shown = str_escape(folder, 200);
+	what = xasprintf("the logins in %s", shown);
+	if (flock_wait(fd, LOCK_EX, FLOCK_FOREVER, what) < 0)
 		return err_sys(err, errno, "lock folder %s", folder);
 	return TAKE_FD(fd);
 }

@@ -379,6 +379,7 @@ int dockerfile_convert(struct dockerfile *ret, const struct dockerfile_files *fi
 	strv_done(&c.globals);
 	strv_done(&c.secrets);
 	strv_done(&c.outside);
+	strv_done(&c.caches);
 	str_done(&c.images);
 	df_lines_done(&c.lines);
 	if (result < 0)

@@ -16,6 +16,7 @@ struct df_convert {
 	struct df_stage *stage;		/* the last one; NULL before the first FROM */
 	struct strv globals;		/* ARGs above the first FROM */
 	struct strv secrets;		/* names */
+	struct strv caches;		/* "ID", the path inside, "ID", ... */
 	struct strv outside;		/* name, reference, name ... of images that no FROM names; parts */
 	struct str images;		/* entries of `images` */
 	bool told_user;			/* that a RUN is run as root */

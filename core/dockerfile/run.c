@@ -62,6 +62,36 @@ struct run_flags {
 	bool no_network;
 };
 
+/*
+ * An id names a cache among all that are built on the same machine, whoever writes the Dockerfile; without
+ * one the path is it. It does not become `share`: that reaches outside the project, and most ids are there
+ * to tell caches of one Dockerfile apart. A cache of ours is the project's, by its path; where an id says
+ * more than the path, that is lost.
+ */
+static void tell_id(struct df_convert *c, const char *id, const char *path)
+{
+	_cleanup_free_ char *name = xstrdup(id ? id : path);
+	struct strv *caches = &c->caches;
+
+	for (size_t i = 0; i + 1 < caches->count; i += 2) {
+		bool same_id = !strcmp(caches->items[i], name);
+		bool same_path = !strcmp(caches->items[i + 1], path);
+
+		if (same_id && same_path)
+			return;
+		if (same_id)
+			df_lose(c, "the cache %s at %s is the one at %s (write the same target)", name,
+				path, caches->items[i + 1]);
+		if (same_path)
+			df_lose(c, "the caches %s and %s at %s are two (write another target)",
+				caches->items[i], name, path);
+		if (same_id || same_path)
+			break;
+	}
+	strv_take(caches, TAKE_PTR(name));
+	strv_add(caches, path);
+}
+
 static int take_cache(struct df_convert *c, const struct mount *mount, struct run_flags *flags)
 {
 	_cleanup_free_ char *target = mount->target ? df_inside(c, mount->target) : NULL;
@@ -69,6 +99,7 @@ static int take_cache(struct df_convert *c, const struct mount *mount, struct ru
 	if (!target || mount->from || mount->other)
 		return df_lose(c, "a cache mount with %s", mount->from ? "from" : mount->other
 							   ? mount->other : "no target");
+	tell_id(c, mount->id, target);
 	strv_add(&flags->cache, target);
 	return 0;
 }

@@ -139,44 +139,64 @@ int spec_parse(struct spec *ret, const char *file, const char *dir, const char *
 	return 0;
 }
 
-/* The absolute folder that `file` lies in. Owned; NULL with errno. */
-static char *folder_of(const char *file)
+/* The folder that `file` lies in, open (O_PATH); what `file` is called there is *ret_name, borrowed. */
+static int open_folder(const char *file, const char **ret_name)
 {
 	const char *slash = strrchr(file, '/');
 	_cleanup_free_ char *named = NULL;
 
-	if (!slash)
-		return realpath(".", NULL);
-	named = xstrndup(file, slash == file ? 1 : (size_t)(slash - file));
-	return realpath(named, NULL);
+	*ret_name = slash ? slash + 1 : file;
+	named = slash ? xstrndup(file, slash == file ? 1 : (size_t)(slash - file)) : xstrdup(".");
+	return open(named, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* A link out of the folder is the word of whoever made the folder, not of who started duet in it. */
-static int read_found(const char *name, char **ret_text, size_t *ret_size, struct err *err)
+static int refuse_link(const char *name, struct err *err)
 {
-	_cleanup_close_ int dir = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int fd = dir < 0 ? -1 : fs_open_beneath(dir, name, O_RDONLY | O_NONBLOCK |
-								  O_NOCTTY);
-
-	if (fd >= 0)
-		return fs_read_fd(fd, name, SPEC_FILE_MAX, ret_text, ret_size, err);
-	if (errno != EXDEV)
-		return err_sys(err, errno, "open %s", name);
 	err_set(err, ERR_ALLOW, "open %s: it is a symbolic link that leads out of this folder", name);
 	return err_mend(err, "name it, if that is meant: -f %s", name);
 }
 
-/* The text of `file`, or of the first of the usual names that exists; *ret_file is borrowed. */
-static int read_file(const char *file, const char **ret_file, char **ret_text, size_t *ret_size,
-		     struct err *err)
+/*
+ * The text of `file`, and the absolute path of the folder that it was read from: both by one descriptor.
+ * Were the folder found a second time by its name, another could be there by then, and a text would
+ * speak for a project that is not its own.
+ */
+static int read_in_folder(const char *file, bool is_named, char **ret_dir, char **ret_text,
+			  size_t *ret_size, struct err *err)
+{
+	const char *name;
+	_cleanup_close_ int folder = open_folder(file, &name);
+	_cleanup_close_ int fd = -1;
+
+	/* O_NONBLOCK: a fifo must not hold us up before it is seen to be one */
+	if (folder >= 0 && is_named)
+		fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	else if (folder >= 0)
+		fd = fs_open_beneath(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && errno == EXDEV)
+		return refuse_link(file, err);
+	if (fd < 0)
+		return err_sys(err, errno, "open %s", file);
+	if (fs_read_fd(fd, file, SPEC_FILE_MAX, ret_text, ret_size, err) < 0)
+		return -1;
+	*ret_dir = fs_path_of(folder);
+	if (*ret_dir)
+		return 0;
+	free(*ret_text);
+	return err_sys(err, ENOENT, "find the folder of %s", file);
+}
+
+/* `file`, or the first of the usual names that exists; *ret_file is borrowed. */
+static int read_file(const char *file, const char **ret_file, char **ret_dir, char **ret_text,
+		     size_t *ret_size, struct err *err)
 {
 	static const char *const names[] = { "duet.yaml", "duet.yml", ".duet.yaml" };
 	size_t count = file ? 1 : ARRAY_SIZE(names);
 
 	for (size_t i = 0; i < count; i++) {
 		*ret_file = file ? file : names[i];
-		if ((file ? fs_read_file(AT_FDCWD, file, SPEC_FILE_MAX, ret_text, ret_size, err)
-			  : read_found(names[i], ret_text, ret_size, err)) == 0)
+		if (read_in_folder(*ret_file, file != NULL, ret_dir, ret_text, ret_size, err) == 0)
 			return 0;
 		if (err->code != -ENOENT)
 			break;
@@ -196,11 +216,8 @@ int spec_load(struct spec *ret, const char *file, const char *(*lookup)(const ch
 	_cleanup_free_ char *text = NULL, *dir = NULL;
 	size_t size;
 
-	if (read_file(file, &file, &text, &size, err) < 0)
+	if (read_file(file, &file, &dir, &text, &size, err) < 0)
 		return -1;
-	dir = folder_of(file);
-	if (!dir)
-		return err_sys(err, errno, "find the folder of %s", file);
 	if (spec_parse(ret, file, dir, text, size, lookup, err) < 0)
 		return -1;
 	ret->host = host_paths_new(dir, err);

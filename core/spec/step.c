@@ -17,7 +17,11 @@ void step_done(struct step *step)
 	strv_done(&step->patterns);
 	strv_done(&step->argv);
 	process_done(&step->process);
-	strv_done(&step->cache);
+	for (size_t i = 0; i < step->cache_count; i++) {
+		free(step->caches[i].path);
+		free(step->caches[i].share);
+	}
+	free(step->caches);
 	strv_done(&step->secrets);
 	for (size_t i = 0; i < step->mount_count; i++) {
 		free(step->mounts[i].source);
@@ -163,10 +167,41 @@ static int read_mounts(struct image_reader *reader, const struct yaml_node *list
 	return 0;
 }
 
-static void read_inside(const struct yaml_node *list, struct strv *ret)
+/* An entry may come twice; one path cannot be two caches. */
+static int add_cache(struct image_reader *reader, const struct yaml_node *item, struct step *ret)
 {
-	for (size_t i = 0; list && i < list->count; i++)
-		strv_take(ret, spec_inside(list->items[i].text));
+	bool is_map = item->kind == YAML_MAP;
+	const struct yaml_node *path = is_map ? yaml_get(item, "path") : item;
+	const struct yaml_node *share = is_map ? yaml_get(item, "share") : NULL;
+	struct step_cache *cache = &ret->caches[ret->cache_count];
+	_cleanup_free_ char *inside = spec_inside(path->text), *shown = NULL;
+
+	for (size_t i = 0; i < ret->cache_count; i++) {
+		const char *other = ret->caches[i].share;
+
+		if (strcmp(ret->caches[i].path, inside))
+			continue;
+		if (share ? other && !strcmp(other, share->text) : !other)
+			continue;
+		shown = str_escape(inside, 60);
+		place_fail(reader->r->err, reader->r->file, item->place, ERR_SPEC_VALUE,
+			   "cache: a second cache at %s", shown);
+		return err_mend(reader->r->err, "keep one of the two");
+	}
+	*cache = (struct step_cache){ .path = TAKE_PTR(inside),
+				      .share = share ? xstrdup(share->text) : NULL,
+				      .place = item->place };
+	ret->cache_count++;
+	return 0;
+}
+
+static int read_caches(struct image_reader *reader, const struct yaml_node *list, struct step *ret)
+{
+	ret->caches = xcalloc(list->count, sizeof(*ret->caches));
+	for (size_t i = 0; i < list->count; i++)
+		if (add_cache(reader, &list->items[i], ret) < 0)
+			return -1;
+	return 0;
 }
 
 static int read_run(struct image_reader *reader, const struct yaml_node *map, struct step *ret)
@@ -181,7 +216,8 @@ static int read_run(struct image_reader *reader, const struct yaml_node *map, st
 		return place_fail(reader->r->err, reader->r->file, run->place, ERR_SPEC_VALUE,
 				  "run: the list is empty");
 	ret->network = network && !strcmp(network->text, "nat") ? NETWORK_NAT : NETWORK_NONE;
-	read_inside(yaml_get(map, "cache"), &ret->cache);
+	if (yaml_get(map, "cache") && read_caches(reader, yaml_get(map, "cache"), ret) < 0)
+		return -1;
 	for (size_t i = 0; secrets && i < secrets->count; i++)
 		strv_add(&ret->secrets, secrets->items[i].text);
 	if (yaml_get(map, "mounts") && read_mounts(reader, yaml_get(map, "mounts"), ret) < 0)

@@ -12,19 +12,16 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/flock.h"
 #include "core/fs.h"
 #include "core/path.h"
 #include "core/store/internal.h"
 
-#define LOCK_TRY_MS 10
 #define LOCK_SHARED_WAIT_MS 60000	/* gc holds it while it marks and moves, not while it deletes */
 #define LOCK_EXCLUSIVE_WAIT_MS 1000
-#define LOCKS_BYTES_MAX (4u << 20)	/* of /proc/locks */
 
 /* File systems without O_TMPFILE, with flock that does not reach other machines, or ids of their own. */
 static const struct {
@@ -179,75 +176,33 @@ static int open_lock(struct store *store, struct err *err)
 	return store_fail(err, errno, "open the lock of store %s", store->path);
 }
 
-/* Who holds a lock on this file, from /proc/locks; 0 when it does not tell. */
-static pid_t lock_holder(int fd)
+static int lock_within(struct store *store, int how, unsigned int wait_ms, const char *what,
+		       struct err *err)
 {
-	_cleanup_(err_done) struct err ignored = { 0 };
-	_cleanup_free_ char *text = NULL, *wanted = NULL;
-	struct stat st;
-	pid_t holder = 0;
-	char *save = NULL;
+	_cleanup_free_ char *holder = NULL;
 
-	if (fstat(fd, &st) < 0 || fs_read_file(AT_FDCWD, "/proc/locks", LOCKS_BYTES_MAX, &text,
-					       NULL, &ignored) < 0)
+	if (flock_wait(store->lock, how, wait_ms, what) == 0)
 		return 0;
-	wanted = xasprintf("%02x:%02x:%llu", major(st.st_dev), minor(st.st_dev),
-			   (unsigned long long)st.st_ino);
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char device[64];
-		int pid;
-
-		if (sscanf(line, "%*d: FLOCK %*s %*s %d %63s", &pid, device) == 2 &&
-		    !strcmp(device, wanted) && pid != getpid())
-			holder = pid;
-	}
-	return holder;
-}
-
-static int lock_busy(struct store *store, struct err *err)
-{
-	pid_t holder = lock_holder(store->lock);
-	_cleanup_(err_done) struct err ignored = { 0 };
-	_cleanup_free_ char *path = NULL, *name = NULL, *shown = NULL;
-
-	if (holder <= 0) {
-		err_set(err, ERR_STORE_BUSY, "lock store %s: another process uses it", store->path);
-	} else {
-		path = xasprintf("/proc/%d/comm", holder);
-		if (fs_read_file(AT_FDCWD, path, 256, &name, NULL, &ignored) == 0)
-			name[strcspn(name, "\n")] = '\0';
-		shown = str_escape(name ? name : "?", 64);
-		err_set(err, ERR_STORE_BUSY, "lock store %s: process %d (%s) uses it", store->path,
-			holder, shown);
-	}
+	if (errno != EWOULDBLOCK)
+		return store_fail(err, errno, "lock store %s", store->path);
+	holder = flock_holder(store->lock);
+	err_set(err, ERR_STORE_BUSY, "lock store %s: %s uses it", store->path, holder);
 	return err_mend(err, "try again when it has finished");
-}
-
-static int lock_within(struct store *store, int how, unsigned int wait_ms, struct err *err)
-{
-	const struct timespec pause = { .tv_nsec = LOCK_TRY_MS * 1000000 };
-
-	for (unsigned int waited_ms = 0; ; waited_ms += LOCK_TRY_MS) {
-		if (flock(store->lock, how | LOCK_NB) == 0)
-			return 0;
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return store_fail(err, errno, "lock store %s", store->path);
-		if (waited_ms >= wait_ms)
-			return lock_busy(store, err);
-		nanosleep(&pause, NULL);
-	}
 }
 
 int store_lock_shared(struct store *store, struct err *err)
 {
-	return lock_within(store, LOCK_SH, LOCK_SHARED_WAIT_MS, err);
+	_cleanup_free_ char *shown = str_escape(store->path, 200);
+	_cleanup_free_ char *what = xasprintf("the store %s", shown);
+
+	return lock_within(store, LOCK_SH, LOCK_SHARED_WAIT_MS, what, err);
 }
 
 int store_lock_exclusive(struct store *store, struct err *err)
 {
 	_cleanup_(err_done) struct err ignored = { 0 };
 
-	if (lock_within(store, LOCK_EX, LOCK_EXCLUSIVE_WAIT_MS, err) == 0)
+	if (lock_within(store, LOCK_EX, LOCK_EXCLUSIVE_WAIT_MS, NULL, err) == 0)
 		return 0;
 	/* a conversion that fails has dropped the lock that we had */
 	(void)store_lock_shared(store, &ignored);

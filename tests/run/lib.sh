@@ -64,7 +64,7 @@ done
 # shellcheck disable=SC2120 # others have lines to add
 config() {
 	mkdir -p "$W/config/duet"
-	printf '%s\n' "allow: [\"paths=$W\"]" "$@" >"$W/config/duet/config.yaml"
+	printf '%s\n' "allow: [\"paths=$W\", mirrors]" "$@" >"$W/config/duet/config.yaml"
 	chmod -R a+rX "$W/config"
 }
 export XDG_CONFIG_HOME=$W/config

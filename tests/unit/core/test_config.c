@@ -19,12 +19,14 @@ START_TEST(test_registries)
 	_cleanup_(config_done) struct config config = { 0 };
 	const struct config_registry *local, *hub;
 
-	ck_assert_int_eq(parse(&config, "allow: [seccomp]\n"
+	ck_assert_int_eq(parse(&config, "allow: [seccomp, caches=npm]\n"
 					"registries:\n"
 					"  \"127.0.0.1:5000\": {plain_http: true}\n"
 					"  Registry-1.docker.io:\n"
 					"    mirrors: [Mirror.example.org, \"localhost:5001\"]\n"), 0);
 	ck_assert(config.allowed.kinds[OUTSIDE_SECCOMP]);
+	ck_assert(!config.allowed.kinds[OUTSIDE_CACHE] && config.allowed.caches.count == 1);
+	ck_assert_str_eq(config.allowed.caches.items[0], "npm");
 	local = config_registry(&config, "127.0.0.1:5000");
 	hub = config_registry(&config, "docker.io");
 	ck_assert(local && local->plain_http && local->mirrors.count == 0);
@@ -107,6 +109,8 @@ static const struct {
 	  "registries: a.example stands there twice", NULL, ERR_SPEC_VALUE },
 	{ "allow: [nothing]\n", "config.yaml:1:9", "allow: `nothing` is nothing that can be allowed",
 	  NULL, ERR_USAGE },
+	{ "allow: [caches=../x]\n", "config.yaml:1:9",
+	  "allow: `caches=../x` is nothing that can be allowed", NULL, ERR_USAGE },
 };
 
 START_TEST(test_refused)

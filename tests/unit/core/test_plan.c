@@ -297,10 +297,16 @@ START_TEST(test_run_key)
 		{ "web", "web", "r", "C", 1 },		{ "web", "web", "r", "c", 2 },
 	};
 	struct digest plain, same, other;
+	char hex[DIGEST_HEX_SIZE];
 
 	run_key("web", "web", "r", "c", 1, &plain);
 	run_key("web", "net", "r", "c", 1, &same);
 	ck_assert(digest_equal(&plain, &same));
+	/* whose a cache is, is not in it: what is built already stays */
+	run_key("[/c]", "[{path: /c, share: x}]", "r", "c", 1, &same);
+	ck_assert(digest_equal(&plain, &same));
+	digest_hex(&plain, hex);
+	ck_assert_str_eq(hex, "f970020c5d2c27d8038270c38a905019673a7db1012764661212ad0a797bdd4b");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		run_key(rows[i].from, rows[i].to, rows[i].rules, rows[i].chain, rows[i].time_s,
 			&other);

@@ -132,6 +132,47 @@ START_TEST(trees)
 }
 END_TEST
 
+/* Each is another cache than all others; none is reached through a link. */
+START_TEST(caches)
+{
+	static const struct store_cache all[] = {
+		{ "/p", NULL, "/c" },	 { "/q", NULL, "/c" },	{ "/p", NULL, "/d" },
+		{ "/p", "/p", "/c" },	 { "/p", "x", "/c" },	{ "/p", "x", "/d" },
+		{ "/p/c", NULL, "/c" },	 { "/p", NULL, "/c/c" }, { "/p", "../x", "/c" },
+	};
+	const struct store_cache shared = { "/q", "x", "/c" };
+	char hex[DIGEST_HEX_SIZE];
+	struct digest one, other;
+	int data, lock;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		for (size_t j = 0; j < i; j++) {
+			store_cache_id(&all[i], &one);
+			store_cache_id(&all[j], &other);
+			ck_assert_msg(!digest_equal(&one, &other), "%zu and %zu", i, j);
+		}
+	store_cache_id(&shared, &one);
+	store_cache_id(&all[4], &other);
+	ck_assert(digest_equal(&one, &other));
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		ck_assert_int_eq(store_cache_open(&fx.store, &all[i], &data, &lock, &fx.err), 0);
+		close(data);
+		close(lock);
+	}
+	ck_assert_uint_eq(count_entries(fixture_path(&fx, "caches/%s", fx.map.id)), ARRAY_SIZE(all));
+	store_cache_id(&all[0], &one);
+	digest_hex(&one, hex);
+	shell("cd %s && rmdir data && mkdir ../../other && ln -s ../../other data",
+	      fixture_path(&fx, "caches/%s/%s", fx.map.id, hex));
+	ck_assert_int_eq(store_cache_open(&fx.store, &all[0], &data, &lock, &fx.err), -1);
+	err_done(&fx.err);
+	shell("cd %s && rm -r %s && ln -s ../other %s", fixture_path(&fx, "caches/%s", fx.map.id), hex,
+	      hex);
+	ck_assert_int_eq(store_cache_open(&fx.store, &all[0], &data, &lock, &fx.err), -1);
+	err_done(&fx.err);
+}
+END_TEST
+
 START_TEST(chain_trees)
 {
 	_cleanup_close_ int tree = -1, use = -1, made = -1;
@@ -362,7 +403,7 @@ END_TEST
 int main(void)
 {
 	const struct unit_case list[] = {
-		{ layout, 1 }, { odd_umask, 1 }, { blobs, 1 }, { trees, 1 },
+		{ layout, 1 }, { odd_umask, 1 }, { blobs, 1 }, { trees, 1 }, { caches, 1 },
 		{ chain_trees, 1 }, { steps, 1 }, { images, 1 }, { remembered_digests, 1 },
 		{ open_to_others, 1 }, { of_another, 1 }, { linked_v1, 1 },
 		{ other_uid_is_kept_out, 1 }, { where_it_is, 1 }, { a_store_half_made, 1 },
