@@ -233,13 +233,15 @@ watching() {
 		seen_process "$pid"
 	done
 	for pid in $(own_processes | cut -d / -f 3); do
-		case " $(echo $pids) " in
+		case " $(echo "$pids" | tr '\n' ' ') " in
 		*" $pid "*) ;;
 		*) kill -KILL "$pid" 2>/dev/null ;;
 		esac
 	done
 	wait $starter 2>/dev/null
+	# shellcheck disable=SC2086 # words on purpose
 	soon_none "$who: a killed duet leaves nothing in the jail" still $pids
+	# shellcheck disable=SC2086 # words on purpose
 	for pid in $(still $pids); do
 		kill -KILL "$pid"
 	done

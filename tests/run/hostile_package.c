@@ -1,12 +1,12 @@
 /*
- * Stands in a package for usr/bin/dpkg, which mmdebstrap starts as root in the root that it makes, and does
- * what a package of a hostile mirror would do: leaves the chroot, then tries every way out of the jail
- * (builders/debian/tools.c). Says of each that got through "escaped NAME", and last "tried N". The same
- * program in a plain chroot is the control.
+ * Stands in a package for usr/bin/dpkg, which mmdebstrap starts as root in the root that it makes,
+ * and does what a package of a hostile mirror would do: leaves the chroot, then tries every way out
+ * of the jail (builders/debian/tools.c). Says of each that got through "escaped NAME", and last
+ * "tried N". The same program in a plain chroot is the control.
  *
- * What to go for is in the file /probe of its root: "MODE DIR PORT PID SHM-KEY CALLER HOST SECRET". DIR: a
- * folder of the caller's. MODE: `in`, and it fails; `wait`: makes /target/waiting and waits to be killed; `stay`:
- * leaves a process behind and succeeds; `out`: the control, which breaks nothing of the host's.
+ * What to go for is in /probe of its root: "MODE DIR PORT PID SHM-KEY CALLER HOST SECRET". DIR: a
+ * folder of the caller's. MODE: `in`, and it fails; `wait`: makes /target/waiting and waits to be
+ * killed; `stay`: leaves a process behind and succeeds; `out`: the control, which breaks nothing.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -355,7 +355,7 @@ static int try_all(const struct fake_try *tries)
 	return count;
 }
 
-/* Out of a chroot, with a folder that is left behind: where it ends is the root of the mount namespace. */
+/* Out of a chroot, with a folder that is left behind: to the root of the mount namespace. */
 static void leave_chroot(void)
 {
 	mkdir("/probe.out", 0700);
@@ -407,7 +407,7 @@ static void say_installed(void)
 	fclose(file);
 }
 
-/* In a session of its own it waits for the next step, and writes to the root that that one packs. */
+/* In a session of its own it waits for the next step, and writes to what that one packs. */
 static void stay(void)
 {
 	int step = find_step();

@@ -13,8 +13,8 @@ START_TEST(test_read)
 {
 	struct package got;
 
-	ck_assert(packages_parse_line("'file:/mirror/pool/main/h/x_1%3a2%2b_amd64.deb' x_1%3a2_amd64.deb 704" REST,
-				      &got));
+	ck_assert(packages_parse_line("'file:/mirror/pool/main/h/x_1%3a2%2b_amd64.deb' "
+				      "x_1%3a2_amd64.deb 704" REST, &got));
 	ck_assert_str_eq(got.path, "pool/main/h/x_1:2+_amd64.deb");
 	ck_assert_str_eq(got.file, "x_1%3a2_amd64.deb");
 	ck_assert_uint_eq(got.bytes, 704);
