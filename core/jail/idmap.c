@@ -452,29 +452,6 @@ int idmap_find(struct idmap *ret, bool force_single, const char **ret_why,
 	return 0;
 }
 
-static uint32_t stranger_of(const struct idmap *map, const struct idmap_extent *extents,
-			    uint32_t count)
-{
-	const struct idmap_extent *last = &extents[count - 1];
-
-	return map->kind == IDMAP_RANGE ? IDMAP_STRANGER : last->outside + last->count - 1;
-}
-
-int idmap_find_stranger(struct idmap *ret, struct err *err)
-{
-	struct idmap all;
-	const char *why;
-
-	if (idmap_find(&all, false, &why, err) < 0)
-		return -1;
-	*ret = (struct idmap){ .kind = all.kind, .uid_extents = 1, .gid_extents = 1 };
-	ret->uids[0] =
-		(struct idmap_extent){ 0, stranger_of(&all, all.uids, all.uid_extents), 1 };
-	ret->gids[0] =
-		(struct idmap_extent){ 0, stranger_of(&all, all.gids, all.gid_extents), 1 };
-	return 0;
-}
-
 /* Splits the last of the extents in two and lets them change places outside. */
 static bool swap_halves(struct idmap_extent extents[IDMAP_EXTENTS_MAX], uint32_t *count)
 {

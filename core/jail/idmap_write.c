@@ -1,4 +1,4 @@
-/* Id maps, writing them: see idmap.h. */
+/* Id maps, writing them, and the stranger's, which are only written: see idmap.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -163,4 +163,27 @@ int idmap_write(const struct idmap *map, pid_t pid, struct err *err)
 	if (read_back(pid, "uid_map", map->uids, map->uid_extents, err) < 0)
 		return -1;
 	return read_back(pid, "gid_map", map->gids, map->gid_extents, err);
+}
+
+static uint32_t stranger_of(const struct idmap *map, const struct idmap_extent *extents,
+			    uint32_t count)
+{
+	const struct idmap_extent *last = &extents[count - 1];
+
+	return map->kind == IDMAP_RANGE ? IDMAP_STRANGER : last->outside + last->count - 1;
+}
+
+int idmap_find_stranger(struct idmap *ret, struct err *err)
+{
+	struct idmap all;
+	const char *why;
+
+	if (idmap_find(&all, false, &why, err) < 0)
+		return -1;
+	*ret = (struct idmap){ .kind = all.kind, .uid_extents = 1, .gid_extents = 1 };
+	ret->uids[0] =
+		(struct idmap_extent){ 0, stranger_of(&all, all.uids, all.uid_extents), 1 };
+	ret->gids[0] =
+		(struct idmap_extent){ 0, stranger_of(&all, all.gids, all.gid_extents), 1 };
+	return 0;
 }

@@ -60,7 +60,7 @@ wait_held() {
 
 # worker KIND: its pid
 worker() {
-	for exe in $(find /proc/[0-9]*/exe -lname "$W/bin/duet-worker" 2>/dev/null); do
+	find /proc/[0-9]*/exe -lname "$W/bin/duet-worker" 2>/dev/null | while read -r exe; do
 		if [ "$(tr '\0' ' ' <"${exe%exe}cmdline")" = "duet-worker $1 " ]; then
 			exe=${exe%/exe}
 			echo "${exe#/proc/}"
@@ -166,7 +166,7 @@ waits_for_file() {
 	if wait_held plain; then
 		seen fetch
 	fi
-	for exe in $(find /proc/[0-9]*/exe -lname "$DUET" 2>/dev/null); do
+	find /proc/[0-9]*/exe -lname "$DUET" 2>/dev/null | while read -r exe; do
 		exe=${exe%/exe}
 		kill "${exe#/proc/}" 2>/dev/null
 	done
