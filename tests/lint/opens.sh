@@ -28,17 +28,18 @@ cmd/init.c 6 what init reads and makes in the current folder, of the command lin
 cmd/reproduce.c 1 /dev/null
 core/allowed.c 1 roots that the user allows
 core/config.c 3 the user's configuration, and the folders that it names
-core/fs.c 1 a descriptor opened again
+core/flock.c 2 /proc: who holds a lock
+core/fs.c 2 a descriptor's own path, and opened again
 core/host_path.c 8 this is the one
 core/jail/idmap.c 4 /proc, /etc/passwd, /etc/subuid; newuidmap
 core/jail/idmap_write.c 3 /proc, /dev/null
 core/jail/mount.c 2 a descriptor's own path in a namespace
 core/lock_file.c 2 the lock beside the spec, through no link; the folder that it is written to
-core/outside.c 5 mounts, which have a word of their own: by descriptor since
+core/outside.c 4 mounts, which have a word of their own: by descriptor since
 core/proc.c 3 programs: duet's own, helpers
-core/spec/spec.c 4 the spec itself, of the command line or found beneath the current folder
+core/spec/spec.c 1 the folder of the spec; the spec itself is opened beneath it
 core/store/file.c 1 a descriptor's own path
-core/store/open.c 5 the store, of the command line; /proc
+core/store/open.c 3 the store, of the command line; /proc
 core/store/stat.c 2 whether a file that had leave is as it was; looked at, not opened
 LIST
 bad=0

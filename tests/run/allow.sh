@@ -91,6 +91,22 @@ rm "$HOME/.config/duet/config.yaml"
 run --allow mount=/srv -- true
 has 'an unknown word of the line' "$(cat "$W/err")" 'allow: `mount=/srv` is nothing that can be allowed'
 
+# who signs a suite has scripts run; the refusal comes before anybody is asked for a list
+: >"$P/own.gpg"
+printf '%s\n' 'duet: 1' 'name: allow' \
+	'image: {from: {debian: own, mirror: "http://127.0.0.1:1/debian", keyring: ./own.gpg}}' >"$P/duet.yaml"
+for command in build 'run -- true' lock; do
+	# shellcheck disable=SC2086 # words on purpose
+	set -- $command
+	"$DUET" "$1" --store "$W/store" -C "$P" "${@:2}" </dev/null >"$W/out" 2>"$W/err"
+	has "a mirror, $1: refused" "$(cat "$W/err")" \
+		'error[allow.missing]: reaches outside the project: packages from http://127.0.0.1:1/debian signed by'
+	has "a mirror, $1: the word that would do" "$(cat "$W/err")" "--allow 'mirrors'"
+done
+"$DUET" build --store "$W/store" -C "$P" --allow mirrors >"$W/out" 2>"$W/err"
+has 'a mirror, allowed: it is asked' "$(cat "$W/err")" 'error[fetch.failed]'
+spec '  container: {seccomp: unconfined}'
+
 plan=$("$DUET" plan --store "$W/store" -C "$P")
 has 'the plan lists it' "$plan" 'reaches outside the project:
   no filter of system calls'
