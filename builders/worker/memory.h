@@ -5,7 +5,7 @@
  * tells as ERR_WORKER_MEMORY.
  *
  * The numbers are from the largest inputs that are taken, measured as VmPeak. A worker that did nothing
- * has 58 MiB (libraries), with the threads of a stream 60 MiB. The reasons stand with each.
+ * has 58 MiB (libraries). The reasons stand with each.
  */
 #ifndef DUET_BUILDERS_WORKER_MEMORY_H
 #define DUET_BUILDERS_WORKER_MEMORY_H
@@ -17,9 +17,9 @@
 #define MEMORY_MIB (1024ull * 1024)
 
 /*
- * Layers, archives and sources: 72 bytes for each entry of an EROFS file, so 690 MiB for LAYER_ENTRIES_MAX,
- * and 128 MiB for zstd's largest window. Measured: 300,000 files 82 MiB, two million 195 MiB, 300,000
- * with the largest window 213 MiB.
+ * Layers, archives and sources: some 72 bytes for each entry of an EROFS file, so about 690 MiB for
+ * LAYER_ENTRIES_MAX, and 128 MiB for zstd's largest window. Measured: 300,000 files 105 MiB, two million
+ * 215 MiB, 300,000 with the largest window 233 MiB.
  */
 #define MEMORY_LAYER (1024 * MEMORY_MIB)
 /*
@@ -32,9 +32,9 @@
  * image of up to 512 MiB (KERNEL_VMLINUX_BYTES_MAX, KERNEL_IMAGE_BYTES_MAX). Debian's take 68 MiB.
  */
 #define MEMORY_KERNEL (2048 * MEMORY_MIB)
-/* JSON of 4 MiB at most: empty lists and maps take 100 bytes for each byte of it. */
+/* JSON of 4 MiB at most; a tree of it takes many times its text. */
 #define MEMORY_DOCUMENT (512 * MEMORY_MIB)
-/* Hashing and fetching: fixed buffers. Sixteen transfers with their threads take 130 MiB. */
+/* Hashing and fetching: fixed buffers, and a thread for each of sixteen transfers. */
 #define MEMORY_BYTES (256 * MEMORY_MIB)
 
 /*

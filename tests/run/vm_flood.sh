@@ -73,7 +73,7 @@ at_once() {
 }
 
 row V18 check "a guest floods duet's memory, or keeps it from hearing INT and the time-out"
-control none "no other tool speaks these frames; a duet without the bounds: welcome-queued, console-turn,
+control none "no other tool speaks these frames; each bound is missed by a unit test: mutants welcome-queued, control-full, console-turn,
 qmp-turn, qmp-kept of tests/mutants"
 spec off
 flooded none eof end 1
