@@ -197,7 +197,7 @@ traced() {
 	mkdir -p "$W/trace"
 	rm -f "$W/trace/$name".*
 	strace -ff -qq -y --decode-pids=pidns -o "$W/trace/$name" --seccomp-bpf \
-		-e trace=execve,execveat,mmap,clone,clone3,fork,vfork,chroot,pivot_root,mount,fsopen,fsmount,openat \
+		-e trace=execve,execveat,mmap,clone,clone3,fork,vfork,chroot,pivot_root,mount,fsopen,fsmount,openat,open_tree \
 		"$@"
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "builders/builder.h"
+#include "core/host_path.h"
 #include "core/log.h"
 #include "core/mem.h"
 
@@ -96,6 +97,12 @@ int main(int argc, char **argv)
 	if (getenv("KERNEL_VERBOSE"))
 		log_set_level(LOG_VERBOSE);
 	set_kernel(&spec, argv[2]);
+	/* a kernel may lie anywhere here: the whole host is the project */
+	spec.host = host_paths_new("/", &err);
+	if (!spec.host) {
+		log_err(&err);
+		return 2;
+	}
 	rootfs_init(rootfs);
 	if (open_layers(rootfs, argv + 3) < 0)
 		return 2;
@@ -109,5 +116,6 @@ int main(int argc, char **argv)
 		log_err(&err);
 	err_done(&err);
 	rootfs_done(rootfs);
+	host_paths_free(spec.host);
 	return code;
 }

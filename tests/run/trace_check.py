@@ -3,7 +3,8 @@
     trace_check.py exec PREFIX FOLDER...    programs and mappings with PROT_EXEC of files below a
                                             FOLDER, or of any file after a chroot or pivot_root, in
                                             processes that are not the instance (it begins with
-                                            duet-init's memfd) and not QEMU in its jail
+                                            duet-init's memfd), not QEMU in its jail and not Debian's
+                                            tools in theirs, which holds the host's programs alone
     trace_check.py mount PREFIX             mounts of file systems that have a structure on a disk,
                                             and loop devices
 
@@ -21,6 +22,10 @@ MAP = re.compile(r'^mmap\([^,]*, [^,]*, [^,]*PROT_EXEC[^,]*, [^,]*, (?:\d+<([^>]
 BORN = re.compile(r"^(?:clone3?|v?fork)\(.* = (\d+)(?: /\* (\d+) in strace's PID NS \*/)?$")
 MOUNT = re.compile(r'^mount\((?:"[^"]*"|NULL), "[^"]*", "([^"]*)"')
 OPEN = re.compile(r'^fsopen\("([^"]*)"')
+# what the root of Debian's tools is made of, and how it is told from others
+TOOLS = re.compile(r'^openat\(.*"/tmp/keys\.gpg", O_WRONLY.* = \d')
+TOOLS_TREES = re.compile(r'^open_tree\([^,]*, "(?:/usr|/s?bin|/lib(?:32|64|x32)?|/etc/alternatives|/dev/[a-z]+|)"')
+ROOT = re.compile(r"^(?:chroot|pivot_root)\(.* = 0$")
 LOOP = re.compile(r'"(/dev/loop[^"]*)"')
 
 
@@ -69,9 +74,11 @@ def is_instance(processes, process, index):
 
 def has_other_root(processes, process, index):
     while process:
-        if any(re.match(r"^(?:chroot|pivot_root)\(.* = 0$", line)
-               for line in process.events[:index]):
-            return True
+        events = process.events[:index]
+        if any(ROOT.match(line) for line in events):
+            return not (any(TOOLS.match(line) for line in events) and
+                        all(TOOLS_TREES.match(line) for line in events
+                            if line.startswith("open_tree(")))
         if not process.parent:
             return False
         process, index = processes[process.parent[0]], process.parent[1]
