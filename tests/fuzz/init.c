@@ -383,6 +383,7 @@ static pid_t world_fork(void);
 #define chdir(path) text_call(path, NULL)
 #define access(path, mode) text_call(path, NULL)
 #define chroot(path) text_call(path, NULL)
+#define realpath(path, found) (text_call(path, NULL) ? NULL : strcpy(found, path))
 #define lstat(path, st) (text_call(path, NULL), world_stat(st))
 #define fstat(fd, st) (world_fd_call(fd), world_stat(st))
 #define setfsuid(uid) (void)(uid)
