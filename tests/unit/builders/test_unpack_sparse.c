@@ -18,7 +18,12 @@
 
 #define PIECE (1u << 20)	/* holes in a piece of a map */
 #define ADDRESSES_MAX (1ul << 30)
+/* the sanitizer keeps what was freed, 256 MiB of it */
+#ifdef __SANITIZE_ADDRESS__
+#define PEAK_KIB_MAX (512l * 1024)
+#else
 #define PEAK_KIB_MAX (160l * 1024)
+#endif
 #define OLD_HOLES 21		/* in a block of GNU's old format */
 #define OLD_HOLES_AT 386	/* in a header */
 #define OLD_MORE_AT 482		/* "more blocks follow", in a header; in such a block at OLD_NEXT_AT */
