@@ -60,7 +60,7 @@ b1() {
 	is "$who: B10: exit code" $? 0
 	is "$who: B10: refused each time" "$(grep -c 'Read-only file system' "$W/err")" 2
 	is "$who: B10: nothing is there" "$(find "$store/v1/trees" -name suid -o -perm -4000)" ''
-	control_mutant image-seal
+	control_mutant bind-writable
 	row B11 check 'a hard link to a file of a mount'
 	spec '    - run: echo x >/c/f; ln /c/f /linked; ln /m/etc/passwd /passwd; ls /linked /passwd; true' \
 		'      mounts: [{from: other, to: /m}]' '      cache: [/c]'

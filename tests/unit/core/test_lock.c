@@ -200,7 +200,7 @@ START_TEST(test_file)
 {
 	char folder[] = "/tmp/duet-lock.XXXXXX";
 	struct err err = { 0 };
-	_cleanup_free_ char *file = NULL;
+	_cleanup_free_ char *file = NULL, *link = NULL;
 	struct stat before, after;
 	struct lock lock;
 
@@ -233,6 +233,12 @@ START_TEST(test_file)
 	ck_assert_int_eq(lock_read(&lock, file, &err), 0);
 	ck_assert_uint_eq(lock.count, 1);
 	lock_done(&lock);
+	/* a lock that is good, but through a link */
+	link = xasprintf("%s/other.lock", folder);
+	ck_assert_int_eq(symlink("duet.lock", link), 0);
+	ck_assert_int_eq(lock_read(&lock, link, &err), -1);
+	ck_assert_int_eq(err.code, ERR_LOCK);
+	err_done(&err);
 	ck_assert_int_eq(fs_remove_tree(-100 /* AT_FDCWD */, folder, &err), 0);
 }
 END_TEST
