@@ -62,11 +62,20 @@ static bool check_owner(const char *text)
 	       (!colon || !strchr(colon + 1, ':'));
 }
 
+/* An image whose config has any is refused when it is read. */
+static bool has_control_characters(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return true;
+	return false;
+}
+
 static bool check_inside(const char *text)
 {
 	char clean[PATH_LENGTH_MAX + 1];
 
-	return text[0] == '/' && path_clean(text, clean);
+	return text[0] == '/' && !has_control_characters(text) && path_clean(text, clean);
 }
 
 static bool check_sha256(const char *text)
@@ -201,8 +210,9 @@ static const struct schema_value values[SCHEMA_TYPE_COUNT] = {
 			  "{\"type\": [\"string\", \"integer\"],"
 			  " \"pattern\": \"^[^-/:\\\\s][^/:\\\\s]*(:[^-/:\\\\s][^/:\\\\s]*)?$\"}" },
 	[SCHEMA_INSIDE] = { "an absolute path inside", check_inside,
-			    "begin the path with / and leave out \"..\"",
-			    "{\"type\": \"string\", \"pattern\": \"^/\"}" },
+			    "begin the path with / and leave out \"..\" and control characters",
+			    "{\"type\": \"string\","
+			    " \"pattern\": \"^/[^\\\\u0000-\\\\u001f\\\\u007f]*$\"}" },
 	[SCHEMA_HOST_PATH] = { "a path of the host", check_not_empty, NULL,
 			       "{\"type\": \"string\", \"minLength\": 1}", true },
 	[SCHEMA_REFERENCE] = { "a URL or a path", check_not_empty, NULL,
