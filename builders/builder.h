@@ -46,7 +46,6 @@ struct build {
 	bool wants_blobs;		/* a layer whose blob was lost is made again, though its forms are there */
 	bool no_kernel;			/* with ROOTFS_DISKS too: the image alone is wanted */
 	struct lock *lock;		/* borrowed; as in struct resolve */
-	const struct allowed *allowed;	/* borrowed; what reaches outside the project; NULL: nothing may */
 	bool locked, offline, refresh;
 	bool no_cache;			/* run steps are run again, whatever the store has */
 	bool explain_cache;		/* says for each step why it is made, or found where */

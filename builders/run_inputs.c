@@ -156,7 +156,7 @@ static int open_cache(struct build *build, const struct step_cache *cache, struc
 
 	if (n == RUN_CACHES_MAX)
 		return err_set(err, ERR_SPEC_LIMIT, "more than %d caches", RUN_CACHES_MAX);
-	if (outside_check_cache(build->spec, build->allowed, cache, err) < 0 ||
+	if (outside_check_cache(build->spec, cache, err) < 0 ||
 	    store_cache_open(build->store, &which, &inputs->data[n], &inputs->locks[n], err) < 0)
 		return -1;
 	inputs->caches++;

@@ -76,8 +76,8 @@ static void vary(const struct twice *twice)
 
 static void exec_build(const struct twice *twice, int which, const char *file)
 {
-	const char *argv[16 + 2 * CLI_ALLOW_MAX] = { "duet", "build", "--store", twice->paths[which], "-f", file, "--on",
-				 "container" };
+	const char *argv[16 + 2 * CLI_ALLOW_MAX] = { "duet", "build", "--store", twice->paths[which],
+						     "-f", file, "--on", "container" };
 	size_t count = 8;
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 

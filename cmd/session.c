@@ -152,7 +152,7 @@ struct build session_build(struct session *session, const struct cli *cli, unsig
 			       .run_step = container_run_step, .store = &session->store,
 			       .spec = &session->spec, .plans = &session->plans, .forms = forms,
 			       .lock = &session->lock, .locked = cli->locked,
-			       .allowed = &session->allowed, .offline = cli->frozen };
+			       .offline = cli->frozen };
 }
 
 void session_done(struct session *session)

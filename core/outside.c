@@ -287,9 +287,9 @@ int outside_refuse(const struct spec *spec, const struct outside *item, struct e
 	return allowed_mend(err, word, spec->dir);
 }
 
-int outside_check_cache(const struct spec *spec, const struct allowed *allowed,
-			const struct step_cache *cache, struct err *err)
+int outside_check_cache(const struct spec *spec, const struct step_cache *cache, struct err *err)
 {
+	const struct allowed *allowed = spec->host ? spec->host->allowed : NULL;
 	struct outside item;
 	int result;
 

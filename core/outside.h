@@ -39,11 +39,10 @@ void outside_free(struct outside *items, size_t count);
  */
 int outside_open_mounts(struct spec *spec, const struct allowed *allowed, struct err *err);
 /*
- * May a run step have this cache? One of the project's own, yes; a shared one if it is allowed (NULL: nothing
- * is). ERR_ALLOW as above.
+ * May a run step have this cache? One of the project's own, yes; a shared one if spec->host allows it.
+ * ERR_ALLOW as above.
  */
-int outside_check_cache(const struct spec *spec, const struct allowed *allowed,
-			const struct step_cache *cache, struct err *err);
+int outside_check_cache(const struct spec *spec, const struct step_cache *cache, struct err *err);
 
 /* A path of the host is opened to see: where it is not there, that is for its use to say. */
 bool outside_is_allowed(const struct spec *spec, const struct allowed *allowed,
