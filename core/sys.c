@@ -2,11 +2,17 @@
 #include "core/sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "core/mem.h"
+
+#define MEMINFO_ROOM 512	/* its first lines, one of which is MemAvailable */
 
 ssize_t sys_send_fds(int socket, const void *data, size_t size, const int *fds, size_t count)
 {
@@ -45,4 +51,20 @@ void sys_close_others(unsigned int from, int keep, int and_keep)
 	if (high > low + 1)
 		syscall(SYS_close_range, low + 1, high - 1, 0);
 	syscall(SYS_close_range, high + 1, ~0u, 0);
+}
+
+uint64_t sys_memory_available(void)
+{
+	static const char word[] = "MemAvailable:";
+	_cleanup_close_ int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	char text[MEMINFO_ROOM];
+	ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	unsigned long long kib;
+	const char *at;
+
+	if (size < 0)
+		return 0;
+	text[size] = '\0';
+	at = strstr(text, word);
+	return at && sscanf(at + strlen(word), "%llu", &kib) == 1 ? kib * 1024 : 0;
 }

@@ -3,6 +3,7 @@
 #define DUET_CORE_SYS_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define SYS_FDS_MAX 253	/* descriptors in one message: the kernel's own limit (unix(7)) */
@@ -15,5 +16,7 @@
 ssize_t sys_send_fds(int socket, const void *data, size_t size, const int *fds, size_t count);
 /* Closes every descriptor from number `from` on but two, which are not below it. */
 void sys_close_others(unsigned int from, int keep, int and_keep);
+/* Bytes that programs could still take without the others being pushed out (proc(5)); 0: not known. */
+uint64_t sys_memory_available(void);
 
 #endif

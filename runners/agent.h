@@ -44,6 +44,7 @@ struct agent_run {
 	void (*printed)(void *data, const void *bytes, size_t size);
 	void *printed_data;
 	bool *heard;		/* set to true once the peer has said anything; may be NULL */
+	bool *full;		/* set to true when the job has left no room in its root; may be NULL */
 };
 
 /*

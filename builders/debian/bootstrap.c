@@ -24,6 +24,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/str.h"
+#include "core/sys.h"
 
 #define LINE_MAX_BYTES 4096
 #define TAIL_BYTES 1200		/* of the tools' words in a message */
@@ -168,18 +169,9 @@ int bootstrap_tools(struct tools *tools, const char *what, const char *name, str
  */
 static uint64_t memory_for_root(void)
 {
-	static const char word[] = "MemAvailable:";
-	_cleanup_free_ char *text = NULL;
-	struct err ignored = { 0 };
-	unsigned long long kib = 0;
-	const char *at = NULL;
+	uint64_t available = sys_memory_available();
 
-	if (fs_read_file(AT_FDCWD, "/proc/meminfo", 65536, &text, NULL, &ignored) == 0)
-		at = strstr(text, word);
-	if (!at || sscanf(at + strlen(word), "%llu", &kib) != 1)
-		kib = 0;
-	err_done(&ignored);
-	return kib * 1024 >= MEMORY_PLENTY ? kib * 1024 / 2 : 0;
+	return available >= MEMORY_PLENTY ? available / 2 : 0;
 }
 
 /* "NAME_VERSION_ARCHITECTURE.deb" of dpkg to the name of the file that apt took. Owned. */

@@ -93,8 +93,10 @@ static int take_exit(struct agent *agent, const struct proto_head *head, const u
 		return err_set(err, ERR_AGENT, "malformed exit status from duet-init");
 	memcpy(&status, payload, sizeof(status));
 	if (memcmp(status.nonce, agent->nonce, sizeof(agent->nonce)) || status.code > 255 ||
-	    status.signal > 64)
+	    status.signal > 64 || (status.flags & ~PROTO_EXIT_FULL))
 		return err_set(err, ERR_AGENT, "malformed exit status from duet-init");
+	if (agent->run->full && (status.flags & PROTO_EXIT_FULL))
+		*agent->run->full = true;
 	agent->code = status.signal ? 128 + (int)status.signal : (int)status.code;
 	agent->phase = PHASE_DONE;
 	agent->ack_ms = (uint64_t)clock_ms() + AGENT_ACK_MS;

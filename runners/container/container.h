@@ -30,6 +30,7 @@ struct container {
 	 * tmpfs inside (both -1). `stubs` of a step: an empty folder beside them.
 	 */
 	int upper, work, stubs;
+	uint64_t memory_bytes;	/* of that tmpfs, and a file for each 4 KiB; 0: the kernel's own limit */
 	/*
 	 * network: nat. The child waits in `before`, while it still is who pasta may look at, for a byte
 	 * of `net_go`; pasta writes to net_ready, which the child has open for it.

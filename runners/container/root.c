@@ -15,6 +15,7 @@
 #include "runners/container/container.h"
 
 #define BASE "/tmp"		/* covered in the new mount namespace; every host has it */
+#define FILE_BYTES 4096		/* of memory for each file that can be made: small files take a page each */
 
 /*
  * An image may have one layer twice, an overlay may not (ELOOP). The upper of two equal ones shows
@@ -78,12 +79,18 @@ int container_mount_root(struct container *container, int *ret_root, struct err 
 	_cleanup_close_ int base = -1;
 	int upper = container->upper, work = container->work;
 	char options[CONTAINER_OPTIONS_MAX];
+	int size;
 
 	/* no folder or file that is made for a job has a mode by its caller's umask */
 	umask(022);
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "make mounts private");
-	if (mount("tmpfs", BASE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0)
+	size = snprintf(options, sizeof(options), "mode=0755");
+	if (container->memory_bytes)
+		snprintf(options + size, sizeof(options) - (size_t)size, ",size=%llu,nr_inodes=%llu",
+			 (unsigned long long)container->memory_bytes,
+			 (unsigned long long)container->memory_bytes / FILE_BYTES);
+	if (mount("tmpfs", BASE, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
 		return err_sys_as(err, ERR_CONTAINER, errno, "mount tmpfs on " BASE);
 	base = open(BASE, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (base < 0)

@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/sys.h"
 #include "runners/container/container.h"
 
 /* File systems that are known to hold an overlay's upper: xattrs, whiteouts, RENAME_WHITEOUT. */
@@ -91,8 +92,10 @@ int container_upper_folders(struct container *container, struct store *store, in
 int container_make_upper(struct container *container, struct store *store, struct store_tmp *tmp,
 			 struct err *err)
 {
-	if (!container->job->step && choose_writes(container->job) == WRITES_MEMORY)
+	if (!container->job->step && choose_writes(container->job) == WRITES_MEMORY) {
+		container->memory_bytes = sys_memory_available() / 2;
 		return 0;
+	}
 	if (!holds_upper(store->dir)) {
 		err_set(err, ERR_HOST, "keep what the job writes in %s: the file system holds no "
 			"overlay", store->path);

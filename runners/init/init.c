@@ -24,8 +24,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* channel, signals, and for each session stdin, stdout and stderr */
-#define POLL_MAX (2 + 3 * PROTO_SESSIONS_MAX)
+/* What is polled: these, and for each session stdin, stdout and stderr. */
+enum { POLL_CHANNEL, POLL_SIGNALS, POLL_MEMORY, POLL_FIXED };
+#define POLL_MAX (POLL_FIXED + 3 * PROTO_SESSIONS_MAX)
 
 static struct init state;
 
@@ -61,6 +62,8 @@ static void send_exit(struct init *init, unsigned int number)
 		.signal = WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0,
 	};
 
+	if (root_is_full())
+		exit_frame.flags |= PROTO_EXIT_FULL;
 	memcpy(exit_frame.nonce, init->nonce, sizeof(exit_frame.nonce));
 	channel_queue(init, PROTO_EXIT, number, 0, &exit_frame, sizeof(exit_frame));
 	init->repeat_ms = now_ms() + PROTO_REPEAT_MS;
@@ -325,18 +328,16 @@ static size_t add_poll(struct pollfd *polls, size_t count, int fd, short events)
 	return count + 1;
 }
 
-/* What poll said of the first two, which are always there. */
-enum { POLL_CHANNEL, POLL_SIGNALS };
-
-static void wait_for_work(struct init *init, bool sending, bool *ret_channel, bool *ret_signals)
+/* What poll says of those stays in polls. */
+static void wait_for_work(struct init *init, bool sending, struct pollfd polls[POLL_MAX])
 {
-	struct pollfd polls[POLL_MAX];
 	size_t count = 0;
 	int timeout = -1;
 
 	count = add_poll(polls, count, init->channel,
 			 (short)(POLLIN | (sending ? POLLOUT : 0)));
 	count = add_poll(polls, count, init->signals, POLLIN);
+	count = add_poll(polls, count, init->memory, POLLPRI);
 	for (int i = 0; i < PROTO_SESSIONS_MAX; i++) {
 		struct session *session = &init->sessions[i];
 
@@ -353,10 +354,10 @@ static void wait_for_work(struct init *init, bool sending, bool *ret_channel, bo
 
 		timeout = init->repeat_ms > now ? (int)(init->repeat_ms - now) : 0;
 	}
-	if (poll(polls, count, timeout) < 0)
+	if (poll(polls, count, timeout) < 0) {
 		polls[POLL_CHANNEL].revents = polls[POLL_SIGNALS].revents = POLLIN;
-	*ret_channel = polls[POLL_CHANNEL].revents != 0;
-	*ret_signals = polls[POLL_SIGNALS].revents != 0;
+		polls[POLL_MEMORY].revents = 0;
+	}
 }
 
 static void move_streams(struct init *init, bool *sending)
@@ -392,6 +393,7 @@ static void start(struct init *init, bool guest)
 	sigprocmask(SIG_BLOCK, &child, NULL);
 	init->guest = guest;
 	init->channel = guest ? guest_start() : CHANNEL_FD;
+	init->memory = guest ? memory_watch() : -1;
 	init->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (init->signals < 0 || fcntl(init->channel, F_SETFD, FD_CLOEXEC) < 0 ||
 	    fcntl(init->channel, F_SETFL, O_NONBLOCK) < 0)
@@ -403,7 +405,8 @@ static void start(struct init *init, bool guest)
 int main(int argc, char **argv)
 {
 	struct init *init = &state;
-	bool sending, channel, signals;
+	struct pollfd polls[POLL_MAX];
+	bool sending;
 
 	/* the kernel of a guest calls it by its place in the initramfs */
 	start(init, argc > 0 && !strcmp(argv[0], "/init"));
@@ -414,10 +417,12 @@ int main(int argc, char **argv)
 		repeat(init);
 		if (!sending)
 			sending = !channel_flush(init);
-		wait_for_work(init, sending, &channel, &signals);
-		if (signals)
+		wait_for_work(init, sending, polls);
+		if (polls[POLL_SIGNALS].revents)
 			reap(init);
-		if (channel)
+		if (polls[POLL_MEMORY].revents)
+			memory_is_short(now_ms());
+		if (polls[POLL_CHANNEL].revents)
 			channel_read(init, take_frame);
 	}
 }

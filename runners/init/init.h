@@ -43,6 +43,7 @@ struct init {
 	bool guest;		/* of a VM, not of a container */
 	bool broken;		/* SETUP failed: nothing can be started */
 	int signals;		/* signalfd of SIGCHLD */
+	int memory;		/* memory_watch */
 	uint8_t nonce[16];
 	bool welcomed;
 	uint64_t repeat_ms;	/* when HELLO or EXIT is sent again; 0: never */
@@ -76,8 +77,17 @@ int guest_load(const char *feature);
 /* Ends the guest; the reason goes to the console with errno's text behind it. */
 _Noreturn void guest_fail(const char *what);
 
+/*
+ * memory.c: what poll reports POLLPRI on when a guest runs out of memory, and what is done then. -1: the
+ * kernel cannot tell.
+ */
+int memory_watch(void);
+void memory_is_short(uint64_t now_ms);
+
 /* root.c: what every root has alike; ends the guest when it cannot. */
 void root_prepare(void);
+/* root.c: can no file of the root grow, or no file be made? Of one that is read-only this is not asked. */
+bool root_is_full(void);
 /* root.c: the root that SETUP describes; answers FAILED when it cannot be made. */
 void root_setup(struct init *init, const uint8_t *payload, size_t length);
 

@@ -29,7 +29,7 @@
 
 #include <stdint.h>
 
-#define PROTO_VERSION 2
+#define PROTO_VERSION 3
 #define PROTO_PAYLOAD_MAX 65536		/* bytes of one frame's payload */
 #define PROTO_WINDOW 262144		/* bytes of credit of a stream at its start */
 #define PROTO_SESSIONS_MAX 8		/* the job (0) and what exec adds */
@@ -113,6 +113,7 @@ struct proto_setup {
 
 #define PROTO_PORT_NAME "duet.agent"	/* of the virtio-serial port in a guest */
 #define PROTO_DISKS_MAX 8
+#define PROTO_CONSOLE_MEMORY "duet-init ends all for want of memory"
 #define PROTO_CONSOLE_MARK "duet-init: "	/* a line of the console that begins so says why it ended */
 
 #define PROTO_START_TTY 1u
@@ -150,6 +151,9 @@ struct proto_exit {
 	uint8_t nonce[16];
 	uint32_t code;		/* exit status, when signal is 0 */
 	uint32_t signal;	/* that ended the job */
+	uint32_t flags;		/* PROTO_EXIT_* */
 };
+
+#define PROTO_EXIT_FULL 1u	/* nothing more can be written to the job's root */
 
 #endif

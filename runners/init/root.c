@@ -23,6 +23,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
@@ -432,6 +433,14 @@ void root_prepare(void)
 	if (make_fixed() < 0)
 		guest_fail(setup.what ? setup.what : "read " PROTO_FIXED_FILE);
 	setup = (struct setup){ 0 };
+}
+
+bool root_is_full(void)
+{
+	struct statvfs root;
+
+	return statvfs("/", &root) == 0 && !(root.f_flag & ST_RDONLY) &&
+	       ((root.f_blocks > 0 && root.f_bavail == 0) || (root.f_files > 0 && root.f_ffree == 0));
 }
 
 void root_setup(struct init *init, const uint8_t *payload, size_t length)

@@ -74,7 +74,7 @@ static char *rest_of_line(const char *at)
 
 bool console_out_of_memory(const char *text)
 {
-	return strstr(text, "Out of memory: Killed process") ||
+	return strstr(text, "Out of memory: Killed process") || strstr(text, PROTO_CONSOLE_MEMORY) ||
 	       strstr(text, "invoked oom-killer") || strstr(text, "System is deadlocked on memory");
 }
 

@@ -159,6 +159,18 @@ static void scale(const struct vm *vm, struct job *job)
 		 (unsigned long long)vm->job->timeout_ms, (unsigned long long)job->timeout_ms);
 }
 
+/* What the job's exit code says nothing of. */
+static void tell_ends(const struct job *job, const struct guest *guest, bool full)
+{
+	if (console_out_of_memory(guest->console.text))
+		log_note("the guest ran out of its %llu MiB of memory (target.vm.memory)",
+			 (unsigned long long)(job->vm.memory_bytes >> 20));
+	if (full)
+		log_note("the job's root is full (%s)", job->vm.root_bytes
+				? "target.vm.root_size"
+				: "it is in memory: target.vm.root_size, target.vm.memory");
+}
+
 static int talk(struct vm *vm, struct guest *guest, bool eager, int *ret_code, struct err *err)
 {
 	struct agent_run run = {
@@ -173,15 +185,15 @@ static int talk(struct vm *vm, struct guest *guest, bool eager, int *ret_code, s
 		.setup_data = vm,
 	};
 	struct job job;
+	bool full = false;
 
+	run.full = &full;
 	scale(vm, &job);
 	guest_watch(guest, &run);
 	if (agent_run(&run, &job, ret_code, err) < 0)
 		return err->code == ERR_AGENT ? guest_blame(guest, err) : -1;
 	console_drain(&guest->console);
-	if (*ret_code == EXIT_KILLED && console_out_of_memory(guest->console.text))
-		log_note("the guest ran out of its %llu MiB of memory (target.vm.memory)",
-			 (unsigned long long)(vm->job->vm.memory_bytes >> 20));
+	tell_ends(vm->job, guest, full);
 	return 0;
 }
 

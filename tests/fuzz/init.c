@@ -28,8 +28,8 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -267,8 +267,9 @@ static int world_poll(struct pollfd *polls, size_t count)
 		return -1;
 	world.now_ms += 20;
 	for (size_t i = 0; i < count; i++) {
-		(void)kind_of(polls[i].fd);
-		polls[i].revents = decide() == 1 ? 0 : polls[i].events;
+		polls[i].revents = 0;
+		if (polls[i].fd >= 0 && kind_of(polls[i].fd) && decide() != 1)
+			polls[i].revents = polls[i].events;
 	}
 	/* whatever was decided, the channel goes on, or this would never end */
 	if (count > 0 && world.decisions.left == 0)
@@ -362,6 +363,7 @@ static pid_t world_fork(void);
 #define _exit(code) world_exit(code)
 #define read(fd, to, size) world_read(fd, to, size)
 #define write(fd, data, size) world_write(fd, data, size)
+#define pread(fd, to, size, at) world_read(fd, to, size)
 #define open(path, ...) world_open(path)
 #define close(fd) world_close(fd)
 #define fcntl(fd, what, ...) world_fcntl(fd, what)
@@ -384,6 +386,7 @@ static pid_t world_fork(void);
 #define access(path, mode) text_call(path, NULL)
 #define chroot(path) text_call(path, NULL)
 #define realpath(path, found) (text_call(path, NULL) ? NULL : strcpy(found, path))
+#define statvfs(path, st) (*(st) = (struct statvfs){ .f_blocks = 1, .f_bavail = decide() }, may_fail())
 #define lstat(path, st) (text_call(path, NULL), world_stat(st))
 #define fstat(fd, st) (world_fd_call(fd), world_stat(st))
 #define setfsuid(uid) (void)(uid)
@@ -427,6 +430,7 @@ int duet_init_main(int argc, char **argv);
 #include "runners/init/channel.c"
 #include "runners/init/init.c"
 #include "runners/init/job.c"
+#include "runners/init/memory.c"
 #undef parse
 #define parse parse_setup
 #include "runners/init/guest.c"
@@ -447,7 +451,8 @@ static pid_t world_fork(void)
 static void forget(void)
 {
 	state.guest = state.broken = state.welcomed = false;
-	state.repeat_ms = 0;
+	state.repeat_ms = last_ms = 0;
+	meminfo = killer = -1;
 	state.in_used = state.control_used = state.out_start = state.out_used = 0;
 	memset(state.nonce, 0, sizeof(state.nonce));
 	for (int i = 0; i < PROTO_SESSIONS_MAX; i++) {

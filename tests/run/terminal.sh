@@ -172,8 +172,11 @@ jobs() {
 	spec 'image:' '  from: {archive: ./root.tar}' 'target:' "  workdir: \"/etc/passwd/$quoted\""
 	of_spec 'a workdir that cannot be' 125 run -- true
 	spec 'image:' '  from: {archive: ./root.tar}' 'target:' "  mounts: [{tmpfs: \"/etc/passwd/$quoted\"}]"
-	of_spec 'a mount that cannot be' 125 run -- true
-	of_spec 'a mount that cannot be, explained' 0 run --explain -- true
+	of_spec 'a mount with a name that is none' 125 run -- true
+	of_spec 'a mount with a name that is none, explained' 125 run --explain -- true
+	spec 'image:' '  from: {archive: ./root.tar}' 'target:' '  mounts: [{tmpfs: /etc/passwd/below}]'
+	of_spec 'a mount that cannot be' 125 run -- "$evil"
+	of_spec 'a mount that cannot be, explained' 0 run --explain -- "$evil"
 	spec 'image:' '  from: {archive: ./root.tar}' 'target:' "  mounts: [\"/nowhere/$quoted:/x\"]"
 	of_spec 'a source of a mount that is not allowed' 125 run -- true
 	of_spec 'a source of a mount that is not there' 125 run --allow mounts -- true

@@ -94,6 +94,7 @@ END_TEST
 START_TEST(test_out_of_memory)
 {
 	ck_assert(console_out_of_memory("x\nOut of memory: Killed process 9 (a)\n"));
+	ck_assert(console_out_of_memory("x\n" PROTO_CONSOLE_MEMORY "\n"));
 	ck_assert(!console_out_of_memory("out of paper\n"));
 }
 END_TEST
