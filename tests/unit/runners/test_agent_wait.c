@@ -152,7 +152,7 @@ static const struct {
 	{ hello_short, "duet-init sent frame 1 out of order" },
 	{ started_at_once, "duet-init sent frame 5 out of order" },
 	{ noise, "malformed frame from duet-init" },
-	{ agent_other_version, "duet-init speaks version 3, duet 2" },
+	{ agent_other_version, "duet-init speaks version 4, duet 3" },
 };
 
 START_TEST(test_wait_hello)
