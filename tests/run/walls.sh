@@ -112,6 +112,11 @@ null_device() {
 		for file in /sys/kernel/uevent_seqnum /sys/kernel/profiling /proc/sys/kernel/domainname /proc/sys/vm/drop_caches; do
 			[ ! -e $file ] || { chmod 644 $file && echo $file; }
 		done; chmod 700 /sys && echo /sys' 2>/dev/null)" ''
+	# the host's ids hold too: what the mount itself says
+	is "$who: C4: /sys is mounted read-only" "$(run sh -c 'while read -r id parent device root at options rest; do
+			[ $at != /sys ] || echo ${options%%,*}
+		done </proc/self/mountinfo')" ro
+	control_mutant sys-writable
 	control_mutant mask-kallsyms
 }
 
