@@ -2,7 +2,7 @@
 # What of a spec reaches outside its project takes the user's word: each kind is refused with its
 # place and the word that would do, and runs with that word, from the line and from the file.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 small_root
 P=$W/project
 mkdir -p "$P/inside" "$W/outside/deep" "$W/home"

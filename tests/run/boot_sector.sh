@@ -2,7 +2,7 @@
 # QEMU in its jail boots a sector of our own: what the first serial line gets arrives in our console,
 # and QEMU's exit code is the guest's. Emulated as every user, with KVM as who can open it.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 [ "$(uname -m)" = x86_64 ] || skip 'the VM runner is for x86-64'
 type -P qemu-system-x86_64 >/dev/null || skip 'qemu-system-x86_64 is not installed'
 

@@ -2,7 +2,7 @@
 # Building: archives, copies, folders; what a second build does again; identities; images, gc and
 # store check; a layer's place over what lies below.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 small_root
 pack "$SMALL" "$W/root.tar.zst"
 touch -d '1 hour ago' "$W/root.tar.zst"

@@ -2,7 +2,7 @@
 # Rows B1 to B8 and B10 to B13 of the table of threats, and of C22, C23, C27 what concerns run steps: what
 # a command of a build may not reach, leave or change. DUET_SOAK=1: more rounds.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 small_tools="$small_tools ln chmod mv sleep touch grep seq setsid"
 small_root
 pack "$SMALL" "$W/root.tar.zst"

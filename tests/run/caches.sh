@@ -2,7 +2,7 @@
 # Caches of run steps: whose they are (the project's, or of those that share them by name and leave), what
 # of them gets into layers and to whom, and who waits for whom, also for the other locks of a store.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 small_tools="$small_tools mkfifo touch"
 small_root
 pack "$SMALL" "$W/root.tar.zst"

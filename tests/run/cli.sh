@@ -1,7 +1,7 @@
 #!/bin/bash
 # The command line: usage errors, exit codes, one shape of message.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 
 # refuses CODE TEXT ARGUMENTS...: exit code, and the message on standard error alone
 refuses() {

@@ -2,7 +2,7 @@
 # A job in a container: streams, exit codes, signals, users, mounts, rights; as root, as a user with
 # subuids and as a user without.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 debian_root
 allow=
 

@@ -2,7 +2,7 @@
 # The copy step: patterns, several sources, .duetignore, out of other images of the spec; what it
 # remembers; that it stays in its folder (B9) and gives everybody the same bytes (B13).
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 
 # spec LINES: what stands below `steps` of an image from scratch
 spec() {

@@ -3,7 +3,7 @@
 # time and for root and users alike; packages are fetched once, also when the network breaks off; what
 # cannot be made is refused with its cause. DUET_SOAK=1: trixie too, on both runners.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 command -v mmdebstrap >/dev/null || skip 'mmdebstrap is not installed'
 command -v gpgv >/dev/null || skip 'gpgv is not installed'
 upstream=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\?\([a-z]*:[^ ]*\) bookworm main.*/\2/p' \

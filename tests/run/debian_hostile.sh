@@ -4,7 +4,7 @@
 # and as one without. What the jail is, seen from outside; that it ends with duet; that nothing outlives
 # its step; packages whose bytes or names are not what was signed. Control: the same in a plain chroot.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 need mmdebstrap gpg gpgv dpkg-deb
 PROBE=$BUILD/tests/run/hostile_package
 [ -x "$PROBE" ] || skip "$PROBE is not built"

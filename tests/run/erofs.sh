@@ -2,7 +2,7 @@
 # Layers as EROFS files: fsck.erofs takes them, the kernel shows in them what the tree form and GNU tar
 # have, the worker in its jail writes the same bytes; a merge shows what an overlay of the layers does.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 UNPACK=$BUILD/tests/run/unpack_tree
 WORKER=$W/bin/erofs_worker
 M=$W/mounts

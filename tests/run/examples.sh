@@ -1,7 +1,7 @@
 #!/bin/bash
 # Every example runs, and says what it is for.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 command -v mmdebstrap >/dev/null || skip 'mmdebstrap is not installed'
 runners=container
 if command -v qemu-system-x86_64 >/dev/null; then

@@ -6,7 +6,7 @@ if [ "$(id -u)" = 0 ] && [ -z "${FETCHER_OWN-}" ] && unshare -mn ip link set lo 
 	FETCHER_OWN=yes exec unshare -mn --propagation private bash "$0" "$@"
 fi
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 PROBE=$BUILD/tests/run/fetcher_probe
 STRANGER=1879113728 # IDMAP_STRANGER
 server=

@@ -3,7 +3,7 @@
 # leave, however it gets there, and nothing of what is there is read before. A key without a recipe here
 # is a failure: it comes with one on the day it comes.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 small_root
 export HOME=$W/home XDG_CONFIG_HOME=$W/none
 P=$W/project OUT=$W/outside

@@ -2,7 +2,7 @@
 # What an archive or an image can try against duet and its host: every attempt ends with a refusal
 # that names it, or without effect; a folder that stands for the rest of the host stays as it was.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 small_root
 victim=$(mktemp -d /tmp/duet-victim.XXXXXX)
 cases=$W/cases

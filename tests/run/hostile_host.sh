@@ -5,7 +5,7 @@
 #
 #	hostile_host.sh [ROUNDS]	of races; ten times as many random layers (6), with DUET_SOAK 200
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 rounds=${1:-${DUET_SOAK:+200}}
 rounds=${rounds:-6}
 [ "$(id -u)" = 0 ] || skip 'not root: layers with owners, mounts and other users are compared'

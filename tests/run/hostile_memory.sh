@@ -2,7 +2,7 @@
 # What is made to take memory: maps of holes without end, alone and several at once; a worker that meets
 # its limit, wherever it does, says so.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 need zstd gzip
 [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
 certificate good

@@ -4,7 +4,7 @@
 #
 #	hostile_run.sh [KILLS]		30 random moments to kill duet at, with DUET_SOAK 500
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 kills=${1:-${DUET_SOAK:+500}}
 kills=${kills:-30}
 allow=

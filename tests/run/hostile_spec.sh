@@ -2,7 +2,7 @@
 # What a spec can try: expansion, nesting, ambiguity, numbers, what reaches out, files that are none.
 # The exact messages are those of tests/golden/spec.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 golden=$SRC/tests/golden/spec
 cd "$W" || exit 99
 

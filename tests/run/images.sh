@@ -2,7 +2,7 @@
 # Images of one spec that take from each other: in which order they are built, side by side, errors of
 # theirs, kills in the middle, gc.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 
 build() {
 	as "$who" "$DUET" build --store "$store" -f "$P/duet.yaml" 2>"$W/err"

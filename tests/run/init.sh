@@ -1,7 +1,7 @@
 #!/bin/bash
 # duet init: a first spec; nothing is written over. Of Dockerfiles: tests/golden/dockerfile, init_buildah.sh.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 mkdir "$W/first"
 cd "$W/first" || exit 99
 "$DUET" init 2>"$W/err"

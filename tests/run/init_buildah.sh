@@ -3,9 +3,9 @@
 # the same trees (paths, types, modes, owners, sizes, contents, targets, attributes; times left out) and the same
 # configs. What differs by design is named where it is taken out of the comparison.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 # shellcheck source=tests/run/registry_lib.sh
-. "${srcdir:-.}/tests/run/registry_lib.sh"
+. "${srcdir:-.}/tests/run/registry_lib.sh" || exit 99
 
 need buildah busybox
 [ "$(id -u)" = 0 ] || skip 'not root: buildah could not set owners'

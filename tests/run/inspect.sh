@@ -1,7 +1,7 @@
 #!/bin/bash
 # What duet tells of an image of the store; and the config.json of a bundle, by the schema, and started.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 
 small_root
 cd "$W" || exit 1

@@ -2,7 +2,7 @@
 # Kernels of VMs from a mirror, made and signed here: found, verified, locked; what can be wrong with a mirror, and
 # with packages that are signed and hostile all the same. Kernels from elsewhere: kernel_here.sh.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 # shellcheck source=tests/run/kernel_lib.sh
 . "$SRC/tests/run/kernel_lib.sh"
 

@@ -2,7 +2,7 @@
 # Kernels of VMs that are here, in folders and images; kills while one is taken apart, with DUET_SOAK=1 at many
 # points; other users; and the real package from this host's mirror, compared with depmod, modprobe and lz4.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 # shellcheck source=tests/run/kernel_lib.sh
 . "$SRC/tests/run/kernel_lib.sh"
 

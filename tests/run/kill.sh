@@ -5,7 +5,7 @@
 #	kill.sh [EVERY]		every EVERYth call is a kill point (10); 1 takes all of them and as long
 #				as it takes, else the points are thinned evenly to fit into SECONDS_MAX
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 every=${1:-10}
 SECONDS_MAX=400
 POINTS_MIN=20	# for each of the two; fewer would mean that the sweep saw nothing

@@ -3,9 +3,9 @@
 # what `duet lock --check` sees and --update takes. Archives over https, images of a real registry, a
 # Debian suite; those that cannot be here are left out, and that is said.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 # shellcheck source=tests/run/registry_lib.sh
-. "${srcdir:-.}/tests/run/registry_lib.sh"
+. "${srcdir:-.}/tests/run/registry_lib.sh" || exit 99
 need openssl
 small_root
 P=$W/project

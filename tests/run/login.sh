@@ -2,9 +2,9 @@
 # Logins against a real registry: what podman and skopeo keep is read by duet and the other way round,
 # helpers are spoken with, other entries stay, broken stores are refused.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 # shellcheck source=tests/run/registry_lib.sh
-. "${srcdir:-.}/tests/run/registry_lib.sh"
+. "${srcdir:-.}/tests/run/registry_lib.sh" || exit 99
 need docker-registry htpasswd podman skopeo
 secret='pä:ss "w'
 export HOME=$W/home XDG_RUNTIME_DIR=$W/run

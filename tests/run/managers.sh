@@ -6,7 +6,7 @@
 # programs that become another user. DUET_SOAK=1: apt, pip, npm and cargo too, from the archive of
 # Debian and the registry of npm; for root on a VM as well.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 [ "$(id -u)" = 0 ] || skip 'needs root, to make users'
 command -v dpkg-deb >/dev/null || skip 'dpkg-deb is not installed'
 # hosts let everybody use it; where this one does not, a mount namespace of the test does

@@ -2,7 +2,7 @@
 # The end of memory. A guest in which a job takes all of it ends within seconds and says so, whatever kind it
 # took; what is only slow goes on. What a container writes in memory is bounded by what the host had free.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 [ "$(uname -m)" = x86_64 ] || skip 'the VM runner is for x86-64'
 need strace
 MEMORY_MIB=96

@@ -4,7 +4,7 @@
 #
 #	mounts.sh [ROUNDS]	of the exchange (40), with DUET_SOAK 400
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 rounds=${1:-${DUET_SOAK:+400}}
 rounds=${rounds:-40}
 small_root

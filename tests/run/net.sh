@@ -3,7 +3,7 @@
 # container runner; nothing stays when duet is killed. With the apt mirror where it is reached. Package
 # managers that fetch: managers.sh.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 [ "$(id -u)" = 0 ] || skip 'needs root, to make users and a device'
 command -v pasta >/dev/null || skip 'pasta (package passt) is not installed'
 [ -c /dev/net/tun ] || skip 'there is no /dev/net/tun'

@@ -1,7 +1,7 @@
 #!/bin/bash
 # OCI and Docker documents made by others (umoci, buildah, skopeo, podman) are read right.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 
 need umoci skopeo buildah
 cp "$BUILD/tests/run/oci_probe" "$W/bin/" || skip 'oci_probe is not built'

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What duet exports: by the OCI schemas, and read by skopeo, umoci and podman; the same bytes each time.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 
 need umoci skopeo
 cp "$BUILD/tests/run/oci_probe" "$W/bin/" || skip 'oci_probe is not built'

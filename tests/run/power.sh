@@ -4,9 +4,15 @@
 # memory) is copied between 0 and 2 seconds later. Every copy must mount, be sound, and run without
 # the archive that it was made from. A plain `tar -x` must fail the same test, else it proves nothing.
 #
+# All of it in a mount namespace of its own: another process's copy of this one would keep a file system, and
+# with it the loop device, alive behind our back.
+#
 #	power.sh [CUTS]		20; half as many for the control
+if [ "$(id -u)" = 0 ] && [ -z "${DUET_POWER_ALONE-}" ]; then
+	DUET_POWER_ALONE=1 exec unshare -m --propagation private bash "$0" "$@"
+fi
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 cuts=${1:-20}
 [ "$(id -u)" = 0 ] || skip 'only root can mount a loop file'
 command -v mkfs.ext4 >/dev/null || skip 'mkfs.ext4 is not installed'
@@ -24,7 +30,7 @@ clean_up_more() {
 
 # Makes the file system anew; everything so far is on the disk.
 fresh_disk() {
-	umount "$live" 2>/dev/null
+	! mountpoint -q "$live" || umount "$live" || not_ok "unmount $live"
 	rm -f "$W/disk.img"
 	truncate -s 256M "$W/disk.img"
 	mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0,nodiscard "$W/disk.img"
@@ -34,13 +40,15 @@ fresh_disk() {
 	device=/sys/class/block/${device##*/}/stat
 }
 
-# The disk as a cut now would leave it. Taken again when something was written meanwhile: half of a
-# write-back is no state that a disk was ever in.
+# The disk as a cut now would leave it, in a file that nobody has open. Taken again when something was written
+# meanwhile or is on its way: half of a write-back is no state that a disk was ever in.
 take_copy() {
 	for _ in $(seq 20); do
-		before=$(cat "$device")
+		read -r -a before <"$device"
+		rm -f "$W/cut.img"
 		cp --sparse=always "$W/disk.img" "$W/cut.img"
-		[ "$before" != "$(cat "$device")" ] || return 0
+		read -r -a after <"$device"
+		[ "${before[8]}" = 0 ] && [ "${before[*]}" = "${after[*]}" ] && return
 	done
 	return 1
 }
@@ -48,6 +56,12 @@ take_copy() {
 mount_copy() {
 	mount -o loop "$W/cut.img" "$cut" 2>"$W/err" || {
 		cat "$W/err"
+		return 1
+	}
+	# an old device or super block would show what was there before
+	[ "$(losetup -n -O BACK-INO "$(findmnt -n -o SOURCE "$cut")" | tr -d ' ')" = "$(stat -c %i "$W/cut.img")" ] || {
+		not_ok 'the mounted copy is that of now'
+		umount "$cut"
 		return 1
 	}
 }

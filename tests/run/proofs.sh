@@ -2,7 +2,7 @@
 # Rows of the table of threats that are proved by programs which are no scripts: each is run here, and its
 # end is the row's. What a guest lacks is in QEMU's command line, which is golden.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 
 # proved ID PROGRAM WHAT: the program passes
 proved() {

@@ -2,7 +2,7 @@
 # `duet pull` killed while layers come (pull_kill.py, against the mock): the store stays sound, and the
 # next pull goes on where the killed one was. With DUET_SOAK at many more points.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 kill_point=$BUILD/tests/run/kill_point
 which=some seconds=200
 [ -z "${DUET_SOAK-}" ] || which=all seconds=3000

@@ -2,9 +2,9 @@
 # duet push: what a registry has afterwards, for skopeo, umoci and podman, and for a second pull; that
 # layers keep their identity, go once, and are mounted from a repository that has them.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 # shellcheck source=tests/run/registry_lib.sh
-. "${srcdir:-.}/tests/run/registry_lib.sh"
+. "${srcdir:-.}/tests/run/registry_lib.sh" || exit 99
 
 need docker-registry skopeo umoci curl
 small_root

@@ -3,9 +3,9 @@
 # A registry as Debian has it, on 127.0.0.1: what duet's worker pulls from it and pushes to it, against
 # what skopeo made of the same. Once open to all, once with passwords, once with TLS.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 # shellcheck source=tests/run/registry_lib.sh
-. "${srcdir:-.}/tests/run/registry_lib.sh"
+. "${srcdir:-.}/tests/run/registry_lib.sh" || exit 99
 
 need docker-registry skopeo umoci htpasswd curl
 PROBE=$BUILD/tests/run/registry_probe

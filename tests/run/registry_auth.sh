@@ -4,7 +4,7 @@
 # with a repository of its own in one mock (registry_mock.py). Only 127.0.0.1 is used, or a network of
 # the test's own, where other addresses stand for the world outside.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 probe=${REGISTRY_PROBE:-$BUILD/tests/run/registry_probe}
 
 declare -A what=(

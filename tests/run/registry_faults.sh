@@ -3,7 +3,7 @@
 # the first, the middle and the last byte: 756 cells (registry_matrix.py) with DUET_SOAK, else 126 of
 # them, spread evenly. Only 127.0.0.1 is used.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 probe=${REGISTRY_PROBE:-$BUILD/tests/run/registry_probe}
 which=some seconds=150
 [ -z "${DUET_SOAK-}" ] || which=all seconds=900

@@ -3,7 +3,7 @@
 # root, as a user with subuids and as a user without; the same layers from all that can give them.
 # Package managers: managers.sh.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 small_tools="$small_tools ln chmod chown mkfifo mv sleep touch grep"
 small_root
 mkdir -p "$SMALL/var/old" "$SMALL/opt/gone"

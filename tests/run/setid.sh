@@ -2,7 +2,7 @@
 # Set-id bits do not leave an instance into a folder of the host, by whatever call; and what a job of
 # root's makes in somebody's folder belongs to that somebody.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 allow=
 PROBE=$BUILD/tests/run/setid_probe
 [ -x "$PROBE" ] || skip "$PROBE is not built"

@@ -2,7 +2,7 @@
 # Text that others made (names in archives, specs, labels, programs, servers' answers) reaches a
 # terminal escaped: no ESC, no CR, no C1, nothing that reorders or hides. The job's own streams pass.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 small_root
 P=$W/project
 store=$W/store

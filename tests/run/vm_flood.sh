@@ -3,7 +3,7 @@
 # and QMP, before the job starts, while it runs and after it. duet's memory stays what it is, and INT, TERM
 # and the job's time-out are answered meanwhile. The guest is flood_qemu.c; no kernel is booted.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 [ "$(uname -m)" = x86_64 ] || skip 'the VM runner is for x86-64'
 need mke2fs
 small_root

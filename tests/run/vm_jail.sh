@@ -2,7 +2,7 @@
 # QEMU's jail, with a program in QEMU's place that tries every way out of it (fake_qemu.c), as root, as
 # a user with subuids and as a user without. The same program outside the jail is the control.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 [ "$(uname -m)" = x86_64 ] || skip 'the VM runner is for x86-64'
 
 for program in jail_probe fake_qemu; do

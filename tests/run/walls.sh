@@ -2,7 +2,7 @@
 # The walls of a container, each looked at by itself and quickly: what stands behind another wall is seen
 # with that one away (`seccomp: unconfined`, more capabilities), so that a test misses each of them.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 [ -x "$BUILD/tests/run/wall_probe" ] || skip "$BUILD/tests/run/wall_probe is not built"
 small_tools="$small_tools grep chmod ln"
 small_root

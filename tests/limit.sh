@@ -1,0 +1,62 @@
+#!/bin/bash
+# limit.sh TEST...: runs a test, and ends one that does not end. Ten times what it takes on a quiet machine is
+# enough on a busy one; then the log says what hung, by its processes, and everything of it is killed.
+#
+# DUET_TEST_SECONDS: for all of them.
+set -u
+# those that take more than a minute
+case ${1##*/} in
+debian_hostile.sh | fetcher.sh | hostile_run.sh | memory.sh | power.sh | registry_faults.sh | vm.sh) limit=1800 ;;
+*) limit=600 ;;
+esac
+limit=${DUET_TEST_SECONDS-$limit}
+
+# all below a process, parents first
+below() {
+	ps -e -o pid=,ppid= | awk -v top="$1" '
+		{ parent[$1] = $2; order[NR] = $1 }
+		END {
+			known[top] = 1
+			for (more = 1; more;) {
+				more = 0
+				for (i = 1; i <= NR; i++)
+					if (!known[order[i]] && known[parent[order[i]]]) {
+						known[order[i]] = more = 1
+						print order[i]
+					}
+			}
+		}'
+}
+
+# shellcheck disable=SC2086 # words
+end() {
+	family="$test $(below "$test" | tr '\n' ' ')"
+	[ -z "$1" ] || {
+		echo "$1"
+		ps -o pid,ppid,etime,stat,wchan:24,args -p "${family% }"
+	}
+	# a shell takes a signal once what it waits for is gone
+	kill $family 2>/dev/null
+	for _ in $(seq 100); do
+		kill -0 $family 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -9 $family 2>/dev/null
+}
+
+"$@" </dev/null &
+test=$!
+trap 'end ""; exit 143' TERM INT HUP
+trap 'end "${program##*/} has not ended within $limit seconds:"; exit 1' USR1
+program=$1
+(
+	trap 'kill $sleep' TERM
+	sleep "$limit" &
+	sleep=$!
+	wait $sleep && kill -USR1 $$
+) </dev/null >/dev/null 2>&1 &
+clock=$!
+wait $test
+code=$?
+kill $clock
+exit $code
