@@ -14,6 +14,14 @@
 
 static enum log_level level = LOG_NORMAL;
 static const char *part;	/* of a build that goes on in several processes; or NULL */
+static bool drawn;		/* a line of progress stands on the terminal */
+
+void log_progress_clear(void)
+{
+	if (drawn)
+		fprintf(stderr, "\r\033[K");
+	drawn = false;
+}
 
 void log_set_level(enum log_level new_level)
 {
@@ -36,6 +44,7 @@ static void print(const char *kind, unsigned int flags, const char *fmt, va_list
 	if (vasprintf(&text, fmt, args) < 0)
 		text = xstrdup("out of memory");
 	visible = str_visible(text, flags);
+	log_progress_clear();
 	fprintf(stderr, "duet: %s%s\n", kind, visible);
 }
 
@@ -78,6 +87,7 @@ void log_err(const struct err *err)
 					       err->code == ERR_RUN ? STR_LINES : 0);
 	_cleanup_free_ char *mend = str_visible(err->mend ? err->mend : "", 0);
 
+	log_progress_clear();
 	fprintf(stderr, "%s: error[%s]: %s\n", place, err_class(err->code), msg);
 	if (*mend)
 		fprintf(stderr, "%s\n", mend);
@@ -87,6 +97,7 @@ void log_text(const char *text)
 {
 	_cleanup_free_ char *visible = str_visible(text, STR_LINES);
 
+	log_progress_clear();
 	fputs(visible, stdout);
 }
 
@@ -114,6 +125,7 @@ void log_progress(const char *what, uint64_t done, uint64_t total)
 	if (level == LOG_QUIET || !on_terminal() || clock_ms() - drawn_ms < REDRAW_MS)
 		return;
 	drawn_ms = clock_ms();
+	drawn = true;
 	visible = str_visible(what, 0);
 	if (total)
 		fprintf(stderr, "\r\033[K%s  %.1f of %.1f MB", visible, (double)done / 1e6,
@@ -129,8 +141,7 @@ void log_progress_end(const char *what)
 
 	if (level == LOG_QUIET)
 		return;
-	if (on_terminal())
-		fprintf(stderr, "\r\033[K");
+	log_progress_clear();
 	/* one write: lines of several processes stay whole */
 	fprintf(stderr, "%s%s%s\n", part ? part : "", part ? ": " : "", visible);
 }

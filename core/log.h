@@ -28,6 +28,8 @@ void log_text(const char *text);
  */
 void log_progress(const char *what, uint64_t done, uint64_t total);
 void log_progress_end(const char *what);
+/* Takes such a line away, so that what others print begins at a line's start. */
+void log_progress_clear(void);
 
 /*
  * From here on this process is one of several that build at the same time: it draws no progress, and

@@ -22,6 +22,12 @@ void proc_die_with(pid_t parent)
 		_exit(137);
 }
 
+void proc_set_apart(pid_t parent)
+{
+	setsid();
+	proc_die_with(parent);
+}
+
 int proc_exit_code(int status)
 {
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);

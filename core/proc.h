@@ -12,6 +12,11 @@
  * taken before the fork (0 for a child in a new pid namespace, which cannot see it).
  */
 void proc_die_with(pid_t parent);
+/*
+ * The same for one that becomes another program or a jail: it also gets a session of its own, so that neither
+ * what it signals reaches the caller nor what a terminal sends reaches it. Calling it again is harmless.
+ */
+void proc_set_apart(pid_t parent);
 /* Waits for pid; returns the exit code, or 128 + signal; -1 with errno. */
 int proc_wait(pid_t pid);
 /* The exit code as a shell has it, from a wait status. */

@@ -66,7 +66,7 @@ static void exec_helper(const struct helper_run *run, pid_t parent)
 	/* moved up first, so that neither is overwritten before it is moved down */
 	int in = fcntl(run->in, F_DUPFD, 10), out = fcntl(run->out, F_DUPFD, 10);
 
-	proc_die_with(parent);
+	proc_set_apart(parent);
 	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
 		_exit(126);
 	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);

@@ -234,6 +234,7 @@ int worker_run(const struct idmap *map, const struct worker_request *request, co
 		return -1;
 	while ((taken = worker_take(&worker, ret, err)) == 0)
 		log_progress(what, ret->done, ret->total);
+	log_progress_clear();
 	worker_end(&worker, false);
 	return taken < 0 ? -1 : 0;
 }

@@ -60,7 +60,7 @@ helper_exec(const char *path, char *const *argv, int output, pid_t parent)
 	static char *const no_environment[] = { NULL };
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-	proc_die_with(parent);
+	proc_set_apart(parent);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
 	    dup2(output, STDERR_FILENO) < 0)
 		_exit(126);

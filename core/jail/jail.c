@@ -2,7 +2,7 @@
  * Jails: see jail.h. The order, and who does what:
  *
  *	parent				child (new namespaces, the caller's ids, all capabilities there)
- *	clone3				arms its death signal
+ *	clone3				a session of its own; arms its death signal
  *	(1) writes the id maps		waits for one byte
  *	    sends the byte		before()
  *					becomes uid 0 (which disarms the death signal), arms it again,
@@ -50,7 +50,7 @@ _Noreturn static void child(const struct idmap *map, const struct jail_entry *en
 {
 	char go;
 
-	proc_die_with(0);
+	proc_set_apart(0);
 	close(alive[1]);
 	if (read(alive[0], &go, 1) != 1)
 		_exit(EXIT_JAIL);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "runners/agent/internal.h"
 
@@ -285,6 +286,7 @@ int agent_run(const struct agent_run *run, const struct job *job, int *ret_code,
 	agent->signals = signals;
 	sigprocmask(SIG_BLOCK, &set, &old);
 	sigaction(SIGPIPE, &ignore, &old_pipe);
+	log_progress_clear();
 	terminal_raw(agent);
 	result = run->eager ? agent_welcome(agent, err) : 0;
 	if (result == 0)

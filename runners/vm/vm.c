@@ -73,7 +73,7 @@ static int make_scratch(struct vm *vm, struct err *err)
 	argv[ARRAY_SIZE(argv) - 2] = path;
 	pid = fork();
 	if (pid == 0) {
-		proc_die_with(self);
+		proc_set_apart(self);
 		execv(program, argv);
 		_exit(127);
 	}

@@ -11,7 +11,6 @@ builders/archive.c 1 what the store remembers of an archive that had leave; comp
 builders/builders.c 1 is the spec itself there
 builders/debian/archive.c 1 a file of a mirror in a folder (file:///)
 builders/debian.c 1 the keyring of this host
-builders/debian/bootstrap.c 1 /proc/meminfo
 builders/debian/gpgv.c 1 a keyring of the host, or the one in memory
 builders/debian/mirror.c 2 the sources of this host's apt
 builders/debian/tools.c 7 programs of this host, and what the jail of Debian's tools has of its own
@@ -37,6 +36,7 @@ core/jail/mount.c 2 a descriptor's own path in a namespace
 core/lock_file.c 2 the lock beside the spec, through no link; the folder that it is written to
 core/outside.c 4 mounts, which have a word of their own: by descriptor since
 core/proc.c 3 programs: duet's own, helpers
+core/sys.c 1 /proc/meminfo
 core/spec/spec.c 1 the folder of the spec; the spec itself is opened beneath it
 core/store/file.c 1 a descriptor's own path
 core/store/open.c 3 the store, of the command line; /proc

@@ -121,21 +121,6 @@ files_wanted() {
 	} | LC_ALL=C sort
 }
 
-# unmounted FOLDER: says whether its file system is really gone then, and not only out of sight
-unmounted() {
-	/usr/bin/python3 - "$1" <<'END'
-import ctypes, os, select, struct, subprocess, sys
-libc = ctypes.CDLL(None)
-fd = libc.inotify_init1(0)
-assert libc.inotify_add_watch(fd, os.fsencode(sys.argv[1]), 0x400) > 0
-subprocess.run(["umount", sys.argv[1]], check=True)
-# IN_UNMOUNT comes when the last user of the file system has gone
-gone = select.select([fd], [], [], 3)[0]
-mask = struct.unpack("iI", os.read(fd, 8 + 8)[:8])[1] if gone else 0
-print("gone" if mask & 0x2000 else "alive")
-END
-}
-
 # waits ADDRESS...: a pull as WHO that is kept back, with a folder and a socket left open by the caller
 waits() {
 	: >"$W/held"

@@ -9,6 +9,7 @@
 
 need buildah busybox
 [ "$(id -u)" = 0 ] || skip 'not root: buildah could not set owners'
+[ -c /dev/net/tun ] || skip 'there is no /dev/net/tun, and a RUN has a network'
 LIST=$BUILD/tests/run/lister
 P=$W/web
 S=$W/store

@@ -13,6 +13,7 @@
 #	ok / not_ok	count; finish prints the sum and exits; with DUET_FAIL_FAST the first not_ok does
 #	tree_state	one line for everything below a folder; see state.py
 #	config LINES...	writes duet's configuration anew: these lines, and that a spec may read all of $W
+#	unmounted DIR	unmounts it; says whether its file system is gone, or only out of sight (root)
 #	no_leftovers	tmp/ of a store is empty, and no process of this test's duet is left
 #	need PROGRAM...	skips when one is missing; `missing PROGRAM...` says which
 #	no_proxies	none of the machine stands between the test and its servers
@@ -314,6 +315,21 @@ pack() {
 	*) filter='cat' ;;
 	esac
 	tar --sort=name --owner=0 --group=0 --numeric-owner -C "$1" -cf - . | $filter >"$2"
+}
+
+# unmounted FOLDER: says whether its file system is really gone then, and not only out of sight
+unmounted() {
+	$PYTHON - "$1" <<'END'
+import ctypes, os, select, struct, subprocess, sys
+libc = ctypes.CDLL(None)
+fd = libc.inotify_init1(0)
+assert libc.inotify_add_watch(fd, os.fsencode(sys.argv[1]), 0x400) > 0
+subprocess.run(["umount", sys.argv[1]], check=True)
+# IN_UNMOUNT comes when the last user of the file system has gone
+gone = select.select([fd], [], [], 3)[0]
+mask = struct.unpack("iI", os.read(fd, 8 + 8)[:8])[1] if gone else 0
+print("gone" if mask & 0x2000 else "alive")
+END
 }
 
 tree_state() {
