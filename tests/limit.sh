@@ -3,6 +3,9 @@
 # enough on a busy one; then the log says what hung, by its processes, and everything of it is killed.
 #
 # DUET_TEST_SECONDS: for all of them.
+#
+# It also sees what a test leaves in the places of the host where nothing of it belongs, by name; of two tests at
+# a time either may be who did it.
 set -u
 # those that take more than a minute
 case ${1##*/} in
@@ -44,6 +47,13 @@ end() {
 	kill -9 $family 2>/dev/null
 }
 
+# users and loop devices come and go
+places() {
+	find / /dev /etc -maxdepth 1 -printf '%p %y\n' 2>/dev/null | LC_ALL=C sort |
+		grep -vE '^(/dev/loop|/etc/(passwd|shadow|group|gshadow|subuid|subgid|nshadow|ngroup|\.pwd|sed))'
+}
+
+before=$(places)
 "$@" </dev/null &
 test=$!
 trap 'end ""; exit 143' TERM INT HUP
@@ -59,4 +69,10 @@ clock=$!
 wait $test
 code=$?
 kill $clock
+changed=$(diff <(echo "$before") <(places))
+[ -z "$changed" ] || {
+	echo "${1##*/}, or a test beside it, changes the host:"
+	echo "$changed"
+	exit 1
+}
 exit $code

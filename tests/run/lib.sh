@@ -31,7 +31,9 @@ passed=0 failed=0
 made_users=
 # the system's own, which every user can start, before one of somebody's home
 PYTHON=$(PATH=/usr/bin:/bin:$PATH command -v python3)
-export LC_ALL=C.UTF-8 DUET_STORE=
+# programs that are tried beside duet leave things in the home folder
+export LC_ALL=C.UTF-8 DUET_STORE='' HOME=$W/self
+mkdir "$HOME"
 
 # What a test has to undo itself; it may define this anew.
 clean_up_more() {
