@@ -119,8 +119,13 @@ struct tar *tar_new(const struct tar_source *source)
 	    archive_read_support_format_tar(tar->archive) != ARCHIVE_OK ||
 	    (source->may_be_empty && archive_read_support_format_empty(tar->archive) != ARCHIVE_OK))
 		mem_out();
-	/* reads the first block; what is wrong with it shows again in tar_next */
-	(void)archive_read_open(tar->archive, tar, NULL, pull, NULL);
+	/*
+	 * Reads the first block; what is wrong with it shows again in tar_next. What is not does not: without
+	 * memory it fails and gives no reason.
+	 */
+	if (archive_read_open(tar->archive, tar, NULL, pull, NULL) != ARCHIVE_OK &&
+	    (!archive_errno(tar->archive) || archive_errno(tar->archive) == ENOMEM))
+		mem_out();
 	return tar;
 }
 

@@ -34,6 +34,7 @@ core/jail/idmap.c 4 /proc, /etc/passwd, /etc/subuid; newuidmap
 core/jail/idmap_write.c 3 /proc, /dev/null
 core/jail/mount.c 2 a descriptor's own path in a namespace
 core/lock_file.c 2 the lock beside the spec, through no link; the folder that it is written to
+core/mem.c 1 realpath for all of them: xrealpath is what is counted in each
 core/outside.c 4 mounts, which have a word of their own: by descriptor since
 core/proc.c 3 programs: duet's own, helpers
 core/sys.c 1 /proc/meminfo
@@ -46,7 +47,7 @@ bad=0
 
 # The calls that take a name from the current folder or /, a line each. Comments begin with * or /*.
 calls() {
-	grep -nE '(^|[^_a-z>.*])(open|fopen|realpath|stat|lstat|access|opendir|creat|readlink|truncate)\(|(openat|fs_read_file|fstatat|faccessat|readlinkat)\(AT_FDCWD' \
+	grep -nE '(^|[^_a-z>.*])(open|fopen|x?realpath|stat|lstat|access|opendir|creat|readlink|truncate)\(|(openat|fs_read_file|fstatat|faccessat|readlinkat)\(AT_FDCWD' \
 		"$1" | grep -vE '^[0-9]+:[[:space:]]*/?\*' || true
 }
 
