@@ -91,6 +91,8 @@ int jail_start(struct jail *ret, const struct idmap *map, uint64_t flags,
 		int errnum = errno;
 
 		close(alive[1]);
+		if (errnum == EMFILE || errnum == ENFILE)
+			return err_sys(err, errnum, "make user namespace");
 		err_sys_as(err, ERR_HOST, errnum, "make user namespace");
 		return err_mend(err, "`duet doctor` tells what this machine lacks for containers");
 	}

@@ -24,6 +24,7 @@ cmd/ask.c 1 /dev/tty
 cmd/doctor.c 1 settings below /proc/sys
 cmd/image.c 1 is this spec the one that built an image; looked at, not opened
 cmd/init.c 6 what init reads and makes in the current folder, of the command line
+cmd/main.c 1 /dev/null
 cmd/reproduce.c 1 /dev/null
 core/allowed.c 1 roots that the user allows
 core/config.c 3 the user's configuration, and the folders that it names

@@ -7,7 +7,7 @@
 #
 # What nothing can know is left alone (untold): trees and EROFS files have no digest before the first
 # `duet store check`, which takes what it finds. A tree's file has its size all the same, so a lie in the
-# middle of one of several pieces is left. With DUET_SOAK every write, else every third.
+# middle of one of several pieces is left. Of pull and export every third write, with DUET_SOAK each.
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh"
 lie=$BUILD/tests/run/lie_point
@@ -26,7 +26,7 @@ every=${every:-3}
 
 P=$W/project
 store=$W/store
-small_tools=cat
+small_tools="cat"
 small_root
 mkdir -p "$P/site/sub"
 echo page >"$P/site/index"
@@ -170,16 +170,23 @@ for each in build pull run export; do
 	lied $each write 0
 	total=$calls
 	[ $each = run ] || [ "$total" -gt 0 ] || not_ok "$each: it wrote nothing"
-	for number in $(seq 1 $every "$total"); do
+	# of what comes by threads the order is another each time, so each third is as good as another
+	step=1
+	case $each in
+	pull | export) step=$every ;;
+	esac
+	number=1
+	while [ "$number" -le "$total" ]; do
 		lied $each write "$number"
 		judge "$each: write $number of $total is a lie" $each
+		number=$((number + step))
 		if untold; then
 			left=$((left + 1))
 		elif [ $code != 0 ] || ! grep -q 'the store is sound' "$W/checked"; then
 			found=$((found + 1))
 		fi
 	done
-	echo "$each: $total writes, every $every"
+	echo "$each: $total writes"
 done
 echo "$found lies were refused or found, $left are within forms"
 [ $found -gt 10 ] || not_ok 'too few lies were found'
