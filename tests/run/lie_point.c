@@ -4,6 +4,8 @@
  *	lie_point sync N OUT COMMAND...	fsync and its kind say that they did and do nothing; N: the Nth
  *					of them alone, or 0: all
  *	lie_point write N OUT COMMAND...	the Nth write to a file says that it did and does nothing; 0: none
+ *	lie_point keep 0 OUT COMMAND...	what is opened stays open over exec, whatever the program asked for
+ *	lie_point none 0 OUT COMMAND...	nothing; to compare with
  *	lie_point short N OUT COMMAND...	no read or write of a file moves more than N bytes, none of a pipe
  *					more than its kernel does at once (PIPE_BUF)
  *
@@ -11,12 +13,15 @@
  * the kind (of `short`: those that it made shorter), and the name of the file that was lied about. Exit
  * code: COMMAND's; 126: it did not end in time; 77 no tracing here.
  */
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -35,7 +40,7 @@ int main(void)
 #define RUN_S 120
 
 struct lie {
-	enum { LIE_SYNC, LIE_WRITE, LIE_SHORT } kind;
+	enum kind { LIE_SYNC, LIE_WRITE, LIE_KEEP, LIE_NONE, LIE_SHORT } kind;
 	long number;
 	long calls;
 	char where[PATH_MAX];
@@ -164,6 +169,47 @@ static void do_less(struct lie *lie, struct tracer_task *task, struct user_regs_
 	lie->calls++;
 }
 
+/* Calls that open: which argument has the word that the descriptor ends with exec. */
+static void keep_open(struct lie *lie, struct tracer_task *task, struct user_regs_struct *regs)
+{
+	static const struct {
+		long call;
+		int flags;
+		unsigned long long word;
+	} openers[] = {
+		{ SYS_open, 1, O_CLOEXEC },	   { SYS_openat, 2, O_CLOEXEC },
+		{ SYS_pipe2, 1, O_CLOEXEC },	   { SYS_dup3, 2, O_CLOEXEC },
+		{ SYS_socket, 1, SOCK_CLOEXEC },   { SYS_socketpair, 1, SOCK_CLOEXEC },
+		{ SYS_memfd_create, 1, MFD_CLOEXEC },
+	};
+
+	for (size_t i = 0; i < sizeof(openers) / sizeof(*openers); i++) {
+		unsigned long long *flags = argument(regs, openers[i].flags);
+
+		if (openers[i].call != (long)regs->orig_rax || !(*flags & openers[i].word))
+			continue;
+		*flags &= ~openers[i].word;
+		ptrace(PTRACE_SETREGS, task->pid, NULL, regs);
+		lie->calls++;
+	}
+	if (regs->orig_rax == SYS_fcntl && regs->rsi == F_DUPFD_CLOEXEC) {
+		regs->rsi = F_DUPFD;
+		ptrace(PTRACE_SETREGS, task->pid, NULL, regs);
+		lie->calls++;
+	}
+}
+
+static enum kind kind_of(const char *word)
+{
+	static const char *const words[] = { [LIE_SYNC] = "sync", [LIE_WRITE] = "write",
+					     [LIE_KEEP] = "keep", [LIE_NONE] = "none" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (!strcmp(word, words[i]))
+			return (enum kind)i;
+	return LIE_SHORT;
+}
+
 static bool enter(void *data, struct tracer_task *task)
 {
 	struct user_regs_struct regs;
@@ -175,7 +221,9 @@ static bool enter(void *data, struct tracer_task *task)
 		lie_sync(lie, task, &regs);
 	else if (lie->kind == LIE_WRITE)
 		lie_write(lie, task, &regs);
-	else
+	else if (lie->kind == LIE_KEEP)
+		keep_open(lie, task, &regs);
+	else if (lie->kind == LIE_SHORT)
 		do_less(lie, task, &regs);
 	return true;
 }
@@ -199,7 +247,7 @@ int main(int argc, char **argv)
 
 	if (argc < 5)
 		return 2;
-	lie.kind = !strcmp(argv[1], "sync") ? LIE_SYNC : !strcmp(argv[1], "write") ? LIE_WRITE : LIE_SHORT;
+	lie.kind = kind_of(argv[1]);
 	lie.number = atol(argv[2]);
 	out = fopen(argv[3], "we");
 	alarm(RUN_S);

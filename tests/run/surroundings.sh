@@ -32,11 +32,11 @@ target:
   command: [/bin/sh, -c, 'umask; cat /made']
 EOF
 
-cat >"$W/both" <<'EOF'
-"$DUET" build -q --store "$store" -f "$P/duet.yaml" && "$DUET" run -q --store "$store" -f "$P/duet.yaml"
-EOF
-both=". $W/both"
-export DUET P store
+# both_of DUET: the commands; no name here has a blank in it
+both_of() {
+	echo "$1 build -q --store $store -f $P/duet.yaml && $1 run -q --store $store -f $P/duet.yaml"
+}
+both=$(both_of "$DUET")
 
 # The same elsewhere, on the store that was left.
 look_after() {
@@ -154,8 +154,8 @@ cp "$tools/other_time" "$W/other_time.so"
 chmod 755 "$W/dated"/* "$W/other_time.so"
 for seconds in $YEARS -$YEARS; do
 	printf '%s\n' "LD_PRELOAD=$W/other_time.so" "OTHER_TIME_S=$seconds" >"$W/dated/duet-worker.environment"
-	works "$seconds seconds from now" env DUET="$W/dated/duet" LD_PRELOAD="$W/other_time.so" OTHER_TIME_S=$seconds \
-		sh -c "$both"
+	works "$seconds seconds from now" env LD_PRELOAD="$W/other_time.so" OTHER_TIME_S=$seconds \
+		sh -c "$(both_of "$W/dated/duet")"
 	shown=$(OTHER_TIME_S=$seconds LD_PRELOAD=$W/other_time.so date +%Y)
 	[ "$shown" != "$(date +%Y)" ] || not_ok "$seconds seconds: the date is the same"
 	OTHER_TIME_S=$seconds LD_PRELOAD=$W/other_time.so "$W/dated/duet" gc -q --store "$store" >/dev/null 2>&1
