@@ -363,7 +363,7 @@ c27() {
 for who in $(all_users); do
 	user_folders "$who" || continue
 	more=
-	for each in ${DUET_ROWS-b1 b2 b3 b4 b5 b6 b6_images b6_changes b6_begins b7 b8 b13 c22 c23 c27}; do
+	for each in ${DUET_PARTS-b1 b2 b3 b4 b5 b6 b6_images b6_changes b6_begins b7 b8 b13 c22 c23 c27}; do
 		$each
 	done
 	row
