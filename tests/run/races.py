@@ -87,6 +87,12 @@ class World:
                        for name in layers}
         self.wanted = {}
         self.spec = DIR + "/project/duet.yaml"
+        self.mock.add("archives").add_image([layer("archive")])
+        digest = max(self.mock.repos["archives"].blobs.items(), key=lambda item: len(item[1]))[0]
+        self.fetching = DIR + "/project/fetched.yaml"
+        with open(self.fetching, "w", encoding="ascii") as file:
+            file.write("duet: 1\nname: fetched\nimage: {from: {archive: '%s', sha256: %s}}\n" % (
+                self.mock.registry.url("/cdn/archives/" + digest), digest.removeprefix("sha256:")))
 
     def fetched(self):
         """How often each layer was asked for, and how many bytes of blobs were sent."""
@@ -109,6 +115,9 @@ class World:
 
     def build(self):
         self.judge("build", *run("build", "-q", "-f", self.spec))
+
+    def build_fetched(self):
+        self.judge("build of what is fetched", *run("build", "-q", "-f", self.fetching))
 
     def start(self):
         self.judge("run", *run("run", "-q", "-f", self.spec))
@@ -166,6 +175,12 @@ def all_at_once(world):
     together([guarded(lambda: world.pull("one"))] * PROCESSES)
     names = sorted(world.images)
     together([guarded(lambda n=names[i % 3]: world.pull(n)) for i in range(PROCESSES)])
+    together([guarded(world.build_fetched)] * PROCESSES)
+    archives = [one for one in world.mock.log.of("archives") if one.path.startswith("/cdn/")]
+    if len(archives) == 1:
+        say("ok", "an archive is fetched once by %d" % PROCESSES)
+    else:
+        bad("an archive is fetched once", "%d times" % len(archives))
     for repo in repos:
         repo.rate = None
     asked, sent = world.fetched()

@@ -38,6 +38,6 @@ while IFS=$'\t' read -r kind first second; do
 	esac
 done <"$W/out"
 is 'it came to its end' "$(tail -n 1 "$W/out")" end
-control_mutant store-tmp-lock
+control_mutant partial-not-awaited
 no_leftovers end "$W/store"
 finish
