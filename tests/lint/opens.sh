@@ -43,6 +43,7 @@ core/spec/spec.c 1 the folder of the spec; the spec itself is opened beneath it
 core/store/file.c 1 a descriptor's own path
 core/store/open.c 3 the store, of the command line; /proc
 core/store/stat.c 2 whether a file that had leave is as it was; looked at, not opened
+core/sys.c 1 /proc/meminfo
 LIST
 bad=0
 
