@@ -9,7 +9,7 @@
 # `duet store check`, which takes what it finds. A tree's file has its size all the same, so a lie in the
 # middle of one of several pieces is left. Of pull and export every third write, with DUET_SOAK each.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 lie=$BUILD/tests/run/lie_point
 [ -x "$lie" ] || skip "$lie is not built"
 [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'

@@ -2,8 +2,8 @@
 # Allocations that fail, in duet and in each kind of worker (no_memory.py): every one of reading a spec and
 # of planning, some of what builds, pulls and runs. With DUET_SOAK every one of all of them.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
-which=some seconds=300
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
+which=some seconds=1500
 [ -z "${DUET_SOAK-}" ] || which=all seconds=7200
 tools=$BUILD/tests/run
 for program in duet_dynamic no_memory no_memory_start; do

@@ -24,7 +24,7 @@ DUET, DIR = sys.argv[1:3]
 PROCESSES, SECONDS, SEED = (int(word) for word in sys.argv[3:6])
 STORE = DIR + "/store"
 CONFIG_BYTES = 1 << 16  # whoever is at it at once fetches a config for himself
-WATCHDOG_S = 60     # what takes longer waits for ever
+WATCHDOG_S = 120     # what takes longer waits for ever
 GONE = ("was removed meanwhile", "run it again", "there is no image", "error[store.busy]")
 
 lock = threading.Lock()

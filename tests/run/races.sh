@@ -3,7 +3,7 @@
 # each layer is fetched once. With DUET_SOAK 64 of them for ten minutes; the seed is printed, and taken from
 # DUET_SEED.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 processes=12 seconds=10
 [ -z "${DUET_SOAK-}" ] || processes=64 seconds=300
 seed=${DUET_SEED:-$RANDOM}
@@ -27,7 +27,7 @@ target: {command: [cat, /srv/site/index]}
 EOF
 
 row F9 check+soak 'many at once on one store: pulls, builds, runs, exports, checks, gc'
-PYTHONDONTWRITEBYTECODE=1 timeout $((seconds * 4 + 200)) /usr/bin/python3 "$SRC/tests/run/races.py" \
+PYTHONDONTWRITEBYTECODE=1 timeout $((seconds * 4 + 500)) /usr/bin/python3 "$SRC/tests/run/races.py" \
 	"$DUET" "$W" $processes $seconds "$seed" >"$W/out" 2>"$W/err" || cat "$W/err"
 while IFS=$'\t' read -r kind first second; do
 	case $kind in

@@ -4,7 +4,7 @@
 # gives what it gives elsewhere, or one line with the reason; the store that it leaves is sound, nobody else's,
 # and good for the same command elsewhere.
 # shellcheck source=tests/run/lib.sh
-. "${srcdir:-.}/tests/run/lib.sh"
+. "${srcdir:-.}/tests/run/lib.sh" || exit 99
 tools=$BUILD/tests/run
 for program in duet_dynamic no_memory_start no_openat2 other_time; do
 	[ -x "$tools/$program" ] || skip "$tools/$program is not built"
