@@ -194,7 +194,7 @@ static int open_partial(struct store *store, const struct archive *archive, int 
 
 	for (;;) {
 		_cleanup_close_ int blob = -1;
-		int found, opened = store_partial_open(store, &archive->sha256, ret, err);
+		int found, opened = store_partial_open(store, &archive->sha256, 0, ret, err);
 		uint64_t bytes;
 
 		if (opened != 0)

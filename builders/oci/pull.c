@@ -180,7 +180,8 @@ static int begin_layer(struct pull *pull, struct flight *flight, const struct pu
 		if (oci_source_open(pull->source, pull->err) < 0)
 			return -1;
 		flight->id = UINT32_MAX;	/* known when it was asked for */
-		opened = store_partial_open(pull->store, &of->blob, &flight->blob, pull->err);
+		opened = store_partial_open(pull->store, &of->blob, of->bytes, &flight->blob,
+					    pull->err);
 		if (opened == 0)
 			flight->waits_since_ms = since_ms ? since_ms : clock_ms();
 		if (opened <= 0)

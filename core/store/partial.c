@@ -54,16 +54,30 @@ static int open_named(struct store *store, const char *path, int *ret_fd, struct
 	}
 }
 
-int store_partial_open(struct store *store, const struct digest *digest, int *ret_fd,
+int store_partial_open(struct store *store, const struct digest *digest, uint64_t bytes, int *ret_fd,
 		       struct err *err)
 {
-	_cleanup_close_ int dir = store_folder(store, "partial", err);
+	_cleanup_close_ int dir = store_folder(store, "partial", err), blob = -1, fd = -1;
 	char path[STORE_PATH_SIZE];
+	uint64_t there;
+	int result;
 
 	if (dir < 0)
 		return -1;
 	partial_path(digest, path);
-	return open_named(store, path, ret_fd, err);
+	result = open_named(store, path, &fd, err);
+	if (result != 1)
+		return result;
+	/* whoever had it published it between the caller's look and our lock */
+	result = store_blob_open(store, digest, &blob, &there, err);
+	if (result < 0)
+		return -1;
+	if (result == 1 && (bytes == 0 || bytes == there)) {
+		(void)unlinkat(store->dir, path, 0);
+		return 0;
+	}
+	*ret_fd = TAKE_FD(fd);
+	return 1;
 }
 
 static int open_others(struct store *store, const struct digest *digest)
