@@ -4,9 +4,10 @@
  *
  *	NO_MEMORY_AT	the Nth of a process fails; with a + behind it, all from there on; 0: none
  *	NO_MEMORY_ONLY	none fails, and none is counted, in a program whose first argument is another
+ *	NO_MEMORY_CHILD	set: in children made by fork or clone alone, each from its first on
  *	NO_MEMORY_SEEN	a file of 8 bytes, which gets the greatest number that a process came to
  *
- * A child made by fork or clone counts on from where its parent was.
+ * Else a child made by fork or clone counts on from where its parent was.
  *
  * With -DNO_MEMORY_START it is the program that brings it to where the environment is not handed on:
  * put in the place of PROGRAM, it reads PROGRAM.environment, one NAME=VALUE a line, and becomes
@@ -32,6 +33,7 @@ void *__libc_memalign(size_t alignment, size_t size);
 static _Atomic unsigned long count;
 static unsigned long wanted;
 static int onwards;
+static pid_t parent;	/* in which nothing fails; 0: none */
 static _Atomic unsigned long *seen;	/* shared with all that this is preloaded into */
 
 __attribute__((constructor)) static void begin(int argc, char **argv)
@@ -51,6 +53,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv)
 	}
 	if (memory != MAP_FAILED)
 		seen = memory;
+	if (getenv("NO_MEMORY_CHILD"))
+		parent = getpid();
 	if (!at)
 		return;
 	wanted = strtoul(at, &end, 10);
@@ -61,9 +65,12 @@ __attribute__((constructor)) static void begin(int argc, char **argv)
 /* Is this one to fail? */
 static int fails(void)
 {
-	unsigned long number = atomic_fetch_add(&count, 1) + 1;
-	unsigned long most = seen ? atomic_load(seen) : number;
+	unsigned long number, most;
 
+	if (parent == getpid())
+		return 0;
+	number = atomic_fetch_add(&count, 1) + 1;
+	most = seen ? atomic_load(seen) : number;
 	while (most < number && !atomic_compare_exchange_weak(seen, &most, number))
 		;
 	if (wanted == 0 || (onwards ? number < wanted : number != wanted))

@@ -25,13 +25,14 @@ CODES = (1, 2, 125)
 WAIT_S = 60
 
 
-def faults(who, at, extra=()):
+def faults(who, at):
     """The environment of duet; the workers' is written into its file."""
-    only = [] if who == "duet" else ["NO_MEMORY_ONLY=" + who]
-    lines = ["LD_PRELOAD=" + LIBRARY, "NO_MEMORY_SEEN=" + SEEN, "NO_MEMORY_AT=" + at, *only, *extra]
+    own = who in ("duet", "child")
+    only = ["NO_MEMORY_CHILD=1"] if who == "child" else [] if own else ["NO_MEMORY_ONLY=" + who]
+    lines = ["LD_PRELOAD=" + LIBRARY, "NO_MEMORY_SEEN=" + SEEN, "NO_MEMORY_AT=" + at, *only]
     with open(ENVIRONMENT, "w", encoding="ascii") as file:
-        file.writelines(line + "\n" for line in lines if who != "duet")
-    return dict(line.split("=", 1) for line in lines) if who == "duet" else {}
+        file.writelines(line + "\n" for line in lines if not own)
+    return dict(line.split("=", 1) for line in lines) if own else {}
 
 
 def run(arguments, environment=None):
@@ -108,6 +109,8 @@ def points(case, who, total):
     """Which allocations: of a worker most near the end, for libcrypto's start takes thousands."""
     if case.every or WHICH == "all":
         return range(1, total + 1)
+    if who == "child":
+        return range(1, total + 1, max(total // (2 * POINTS), 1))
     if who == "duet":
         return range(1, total + 1, max(total // POINTS, 1))
     back = [0, 1]

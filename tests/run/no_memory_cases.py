@@ -76,8 +76,8 @@ def cases(folder, store):
     archive = folder + "/image.tar"
     yield Case("check", ["check", "-q", *spec], store=False, every=True)
     yield Case("plan", ["plan", *at], store=False, every=True)
-    yield Case("build", build, ("duet", "digest", "pack", "hash", "unpack"))
-    yield Case("run", ["run", "-q", *at], before=[build])
+    yield Case("build", build, ("duet", "child", "digest", "pack", "hash", "unpack"))
+    yield Case("run", ["run", "-q", *at], ("duet", "child"), before=[build])
     yield Case("pull", pull, ("duet", "registry", "image"))
     yield Case("pull for a VM", [*pull, "--on", "vm"], ("erofs",))
     yield Case("export", ["export", "-q", *at, "--format", "docker-archive", archive],
