@@ -51,7 +51,6 @@ _Noreturn static void child(const struct idmap *map, const struct jail_entry *en
 	char go;
 
 	proc_set_apart(0);
-	proc_die_with(0);
 	mem_exit_with(JAIL_EXIT_MEMORY);
 	close(alive[1]);
 	if (read(alive[0], &go, 1) != 1)
