@@ -187,11 +187,32 @@ static int fetch(const struct archive *archive, uint64_t bytes, int out, struct 
 	return 0;
 }
 
+/* 1: what it is fetched into; 0: another process has brought it meanwhile; -1. */
+static int open_partial(struct store *store, const struct archive *archive, int *ret, struct err *err)
+{
+	_cleanup_free_ char *name = short_name(archive->url), *what = xasprintf("archive %s", name);
+
+	for (;;) {
+		_cleanup_close_ int blob = -1;
+		int found, opened = store_partial_open(store, &archive->sha256, 0, ret, err);
+		uint64_t bytes;
+
+		if (opened != 0)
+			return opened;
+		if (store_partial_wait(store, &archive->sha256, what, err) < 0)
+			return -1;
+		found = store_blob_open(store, &archive->sha256, &blob, &bytes, err);
+		if (found != 0)
+			return found < 0 ? -1 : 0;
+	}
+}
+
 /* The network's into the store, as the lock wants it. */
 static int get(struct build *build, const struct archive *archive, struct err *err)
 {
 	struct lock_archive entry = { 0 };
 	_cleanup_close_ int out = -1;
+	int opened;
 
 	if (build->offline) {
 		_cleanup_free_ char *name = short_name(archive->url);
@@ -201,8 +222,10 @@ static int get(struct build *build, const struct archive *archive, struct err *e
 	}
 	if (!find_locked(build->lock, archive, &entry))
 		entry.bytes = 0;
-	if (store_partial_open(build->store, &archive->sha256, &out, err) < 0 ||
-	    fetch(archive, entry.bytes, out, err) < 0)
+	opened = open_partial(build->store, archive, &out, err);
+	if (opened <= 0)
+		return opened;
+	if (fetch(archive, entry.bytes, out, err) < 0)
 		return -1;
 	return store_partial_publish(build->store, out, &archive->sha256, err);
 }

@@ -1,9 +1,11 @@
 /* duet: the table of commands. Parses the line, runs one command, prints its error once. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <linux/close_range.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -332,6 +334,38 @@ static int exit_code(const struct command *command, const struct err *err)
 	return 1;
 }
 
+/* What helps wherever it was met. */
+static void mend(struct err *err)
+{
+	switch (err->code) {
+	case -ENOSPC:
+	case -EDQUOT:
+		err_mend(err, "make room on that disk; of a store by `duet gc`, or name another with --store DIR");
+		break;
+	case -EMFILE:
+		err_mend(err, "allow more open files: ulimit -n 256");
+		break;
+	case -ENOSYS:
+		err_mend(err, "run it on Linux 5.11 or newer, without a filter that hides system calls");
+		break;
+	}
+}
+
+/*
+ * What the caller took away and everything below counts on. Were one of the three streams closed, the next
+ * file to be opened would be it: messages would be written into the store, and a stream would be a spec.
+ */
+static void settle(void)
+{
+	for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
+		if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_NOCTTY) != stream)
+			_exit(EXIT_DUET); /* where would the reason go? */
+	/* what the caller left open is not for anything that we start */
+	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	/* nobody locks himself out of what he makes */
+	umask(umask(0) & ~(mode_t)S_IRWXU);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
@@ -339,8 +373,7 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int code = 0, result;
 
-	/* what the caller left open is not for anything that we start */
-	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	settle();
 	if (argc > 1 && !strcmp(argv[1], "--version")) {
 		puts("duet " PACKAGE_VERSION);
 		return 0;
@@ -358,8 +391,8 @@ int main(int argc, char **argv)
 		result = err_sys(&err, errno, "write standard output");
 	if (result >= 0)
 		return code;
-	if (!err.mend && (err.code == -ENOSPC || err.code == -EDQUOT))
-		err_mend(&err, "make room on that disk; of a store by `duet gc`, or name another with --store DIR");
+	if (!err.mend)
+		mend(&err);
 	log_err(&err);
 	code = exit_code(command, &err);
 	err_done(&err);

@@ -144,7 +144,7 @@ bool allowed_covers_path(const struct allowed *allowed, enum outside_kind kind, 
 	if (allowed->kinds[kind])
 		return true;
 	for (size_t i = 0; i < allowed->paths[kind].count; i++) {
-		_cleanup_free_ char *root = realpath(allowed->paths[kind].items[i], NULL);
+		_cleanup_free_ char *root = xrealpath(allowed->paths[kind].items[i]);
 
 		if (root && path_is_below(real, root))
 			return true;

@@ -272,11 +272,11 @@ const struct config_registry *config_registry(const struct config *config, const
 
 void config_allowed(const struct config *config, const char *dir, struct allowed *ret)
 {
-	_cleanup_free_ char *real = realpath(dir, NULL);
+	_cleanup_free_ char *real = xrealpath(dir);
 
 	allowed_merge(ret, &config->allowed);
 	for (size_t i = 0; real && i < config->project_count; i++) {
-		_cleanup_free_ char *folder = realpath(config->projects[i].folder, NULL);
+		_cleanup_free_ char *folder = xrealpath(config->projects[i].folder);
 
 		if (folder && path_is_below(real, folder))
 			allowed_merge(ret, &config->projects[i].allowed);

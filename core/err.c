@@ -48,15 +48,6 @@ static const char *const classes[ERR_CODE_END - ERR_USAGE] = {
 	[ERR_WORKER_MEMORY - ERR_USAGE] = "worker.memory",
 };
 
-static char *format(const char *fmt, va_list args)
-{
-	char *text;
-
-	if (vasprintf(&text, fmt, args) < 0)
-		return xstrdup("out of memory");
-	return text;
-}
-
 int err_set(struct err *err, int code, const char *fmt, ...)
 {
 	va_list args;
@@ -64,14 +55,14 @@ int err_set(struct err *err, int code, const char *fmt, ...)
 	err_done(err);
 	err->code = code;
 	va_start(args, fmt);
-	err->msg = format(fmt, args);
+	err->msg = xvasprintf(fmt, args);
 	va_end(args);
 	return -1;
 }
 
 static int set_with_errno(struct err *err, int code, int errnum, const char *fmt, va_list args)
 {
-	_cleanup_free_ char *text = format(fmt, args);
+	_cleanup_free_ char *text = xvasprintf(fmt, args);
 
 	err_done(err);
 	err->code = code;
@@ -106,7 +97,7 @@ int err_wrap(struct err *err, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	text = format(fmt, args);
+	text = xvasprintf(fmt, args);
 	va_end(args);
 	msg = xasprintf("%s: %s", text, err->msg ? err->msg : "unknown error");
 	free(err->msg);
@@ -122,7 +113,7 @@ int err_mend(struct err *err, const char *fmt, ...)
 
 	free(err->mend);
 	va_start(args, fmt);
-	err->mend = format(fmt, args);
+	err->mend = xvasprintf(fmt, args);
 	va_end(args);
 	return -1;
 }

@@ -137,6 +137,25 @@ int fs_pwrite_all(int fd, const void *data, size_t size, uint64_t offset)
 	return 0;
 }
 
+ssize_t fs_pread_all(int fd, void *data, size_t size, uint64_t offset)
+{
+	char *to = data;
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t got = pread(fd, to + done, size - done, (off_t)(offset + done));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		done += (size_t)got;
+	}
+	return (ssize_t)done;
+}
+
 int fs_make_dirs(const char *path, mode_t mode, struct err *err)
 {
 	_cleanup_free_ char *copy = xstrdup(path);

@@ -35,6 +35,8 @@ int fs_read_fd(int fd, const char *name, size_t max, char **ret_text, size_t *re
 /* All of it or -1 with errno. */
 int fs_write_all(int fd, const void *data, size_t size);
 int fs_pwrite_all(int fd, const void *data, size_t size, uint64_t offset);
+/* How many bytes there are, fewer than `size` only at the file's end; or -1 with errno. */
+ssize_t fs_pread_all(int fd, void *data, size_t size, uint64_t offset);
 
 /* Makes every missing folder of `path` with `mode`. */
 int fs_make_dirs(const char *path, mode_t mode, struct err *err);

@@ -19,7 +19,7 @@ struct host_paths *host_paths_new(const char *dir, struct err *err)
 
 	host->dir = xstrdup(dir);
 	host->fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	host->real = host->fd < 0 ? NULL : realpath(dir, NULL);
+	host->real = host->fd < 0 ? NULL : xrealpath(dir);
 	if (host->real)
 		return host;
 	err_sys(err, errno, "open the project's folder %s", dir);
@@ -63,9 +63,9 @@ static char *where(const char *path, int flags)
 	_cleanup_free_ char *folder = NULL, *real = NULL;
 
 	if (!(flags & O_NOFOLLOW) || !*base || !strcmp(base, "..") || !strcmp(base, "."))
-		return realpath(path, NULL);
+		return xrealpath(path);
 	folder = folder_of(path);
-	real = realpath(folder, NULL);
+	real = xrealpath(folder);
 	return real ? path_join(real, base) : NULL;
 }
 
@@ -82,7 +82,7 @@ char *host_path_where(const char *path, int flags)
 		while (length > 1 && above[length - 1] != '/')
 			length--;
 		above[length > 1 ? --length : 1] = '\0';
-		real = realpath(above, NULL);
+		real = xrealpath(above);
 	}
 	whole = path_join(real ? real : "/", path + length + strspn(path + length, "/"));
 	free(real);
@@ -115,7 +115,7 @@ static char *find_root(const struct allowed *allowed, const char *real)
 	if (allowed->kinds[OUTSIDE_PATH])
 		return xstrdup("/");
 	for (size_t i = 0; i < roots->count; i++) {
-		_cleanup_free_ char *root = realpath(roots->items[i], NULL);
+		_cleanup_free_ char *root = xrealpath(roots->items[i]);
 		_cleanup_free_ char *link = where(roots->items[i], O_NOFOLLOW);
 
 		if (root && path_is_below(real, root))

@@ -27,6 +27,13 @@ static void open_collection(struct json_out *out, const char *key, json_t *value
 	out->open[out->depth++] = value;
 }
 
+/* Every document begins here or in json_out_init: jansson has no memory but xmalloc's. */
+static json_t *load(const char *text, size_t size, json_error_t *ret_error)
+{
+	json_set_alloc_funcs(xmalloc, free);
+	return json_loadb(text, size, JSON_REJECT_DUPLICATES, ret_error);
+}
+
 void json_out_init(struct json_out *out)
 {
 	json_set_alloc_funcs(xmalloc, free);
@@ -78,7 +85,7 @@ void json_out_texts(struct json_out *out, const char *key, const struct strv *va
 
 void json_out_members(struct json_out *out, const char *text)
 {
-	json_t *members = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	json_t *members = load(text, strlen(text), NULL);
 
 	assert(members);
 	json_object_update(out->open[out->depth - 1], members);
@@ -110,7 +117,7 @@ void json_out_in(struct json_out *out, const char *key, const struct json_in *va
 /* The member at `path`, borrowed from *ret_root (owned), or NULL. */
 static json_t *look(const char *text, size_t size, const char *path, json_t **ret_root)
 {
-	json_t *at = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	json_t *at = load(text, size, NULL);
 
 	*ret_root = at;
 	while (at && *path) {
@@ -177,8 +184,7 @@ int json_in_new(const char *text, size_t size, unsigned int depth_max, int code,
 
 	if (refused)
 		return err_set(err, code, "JSON %s", refused);
-	json_set_alloc_funcs(xmalloc, free);
-	root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+	root = load(text, size, &error);
 	if (!root) {
 		why = str_escape(error.text, 160);
 		return err_set(err, code, "line %d: %s", error.line, why);
@@ -257,7 +263,7 @@ int json_in_each(const struct json_in *map,
 
 enum json_found json_seek(const char *text, size_t size, const char *const *keys, char **ret)
 {
-	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL), *at = root;
+	json_t *root = load(text, size, NULL), *at = root;
 	enum json_found found = JSON_FOUND_OTHER;
 
 	for (; at && *keys; keys++)
@@ -303,7 +309,7 @@ static int change(json_t *map, const char *const *keys, const char *value)
 
 char *json_with(const char *text, size_t size, const char *const *keys, const char *value)
 {
-	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	json_t *root = load(text, size, NULL);
 	char *dumped = NULL, *ret = NULL;
 
 	if (root && change(root, keys, value) == 0)

@@ -39,11 +39,8 @@ bool log_is_quiet(void)
  */
 static void print(const char *kind, unsigned int flags, const char *fmt, va_list args)
 {
-	_cleanup_free_ char *text = NULL, *visible = NULL;
+	_cleanup_free_ char *text = xvasprintf(fmt, args), *visible = str_visible(text, flags);
 
-	if (vasprintf(&text, fmt, args) < 0)
-		text = xstrdup("out of memory");
-	visible = str_visible(text, flags);
 	log_progress_clear();
 	fprintf(stderr, "duet: %s%s\n", kind, visible);
 }

@@ -79,14 +79,30 @@ char *xstrndup(const char *text, size_t max)
 
 char *xasprintf(const char *fmt, ...)
 {
-	char *text = NULL;
 	va_list args;
-	int length;
+	char *text;
 
 	va_start(args, fmt);
-	length = vasprintf(&text, fmt, args);
+	text = xvasprintf(fmt, args);
 	va_end(args);
+	return text;
+}
+
+char *xvasprintf(const char *fmt, va_list args)
+{
+	char *text = NULL;
+	int length = vasprintf(&text, fmt, args);
+
 	return checked(length < 0 ? NULL : text);
+}
+
+char *xrealpath(const char *path)
+{
+	char *real = realpath(path, NULL);
+
+	if (!real)
+		mem_blame(errno);
+	return real;
 }
 
 void *xmemdup(const void *data, size_t size)
@@ -112,14 +128,11 @@ void strv_add(struct strv *list, const char *text)
 
 void strv_addf(struct strv *list, const char *fmt, ...)
 {
-	char *text = NULL;
 	va_list args;
-	int length;
 
 	va_start(args, fmt);
-	length = vasprintf(&text, fmt, args);
+	strv_take(list, xvasprintf(fmt, args));
 	va_end(args);
-	strv_take(list, checked(length < 0 ? NULL : text));
 }
 
 void strv_say_empty(struct strv *list)

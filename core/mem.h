@@ -5,6 +5,7 @@
 #ifndef DUET_CORE_MEM_H
 #define DUET_CORE_MEM_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -31,6 +32,9 @@ void *xreallocarray(void *old, size_t count, size_t size);
 char *xstrdup(const char *text);
 char *xstrndup(const char *text, size_t max);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+char *xvasprintf(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
+/* As realpath(path, NULL): NULL with errno for whatever reason but that memory is out. */
+char *xrealpath(const char *path);
 void *xmemdup(const void *data, size_t size);
 
 static inline void mem_freep(void *pointer)

@@ -86,7 +86,7 @@ static bool leads_out(const struct spec *spec, const char *path, bool look)
 		return true;
 	if (!look)
 		return false;
-	real = realpath(path, NULL);
+	real = xrealpath(path);
 	/* what is not there cannot be mounted either */
 	return real && !path_is_below(real, spec->dir);
 }
@@ -241,7 +241,7 @@ bool outside_is_allowed(const struct spec *spec, const struct allowed *allowed,
 		return !(item->capabilities & ~allowed->capabilities);
 	case OUTSIDE_MOUNT:
 		/* by where it leads: a link must not get more than its target */
-		real = realpath(item->path, NULL);
+		real = xrealpath(item->path);
 		return real && allowed_covers_path(allowed, item->kind, real);
 	case OUTSIDE_PATH:
 		fd = host_path_open(spec->host, item->key, item->path, O_PATH | item->flags, &err);
@@ -305,7 +305,7 @@ int outside_check_cache(const struct spec *spec, const struct step_cache *cache,
 
 static bool may_mount(const struct spec *spec, const struct allowed *allowed, const char *real)
 {
-	_cleanup_free_ char *project = realpath(spec->dir, NULL);
+	_cleanup_free_ char *project = xrealpath(spec->dir);
 
 	return (project && path_is_below(real, project)) ||
 	       allowed_covers_path(allowed, OUTSIDE_MOUNT, real);

@@ -11,13 +11,10 @@ int place_fail(struct err *err, const char *file, struct place place, int code, 
 {
 	_cleanup_free_ char *text = NULL;
 	va_list args;
-	int length;
 
 	va_start(args, fmt);
-	length = vasprintf(&text, fmt, args);
+	text = xvasprintf(fmt, args);
 	va_end(args);
-	if (length < 0)
-		text = xstrdup("out of memory");
 	err_set(err, code, "%s", text);
 	if (place.line > 0)
 		err_place(err, file, place.line, place.column);

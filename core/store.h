@@ -114,10 +114,16 @@ int store_blob_new(struct store *store, int *ret_fd, struct err *err);
 int store_blob_publish(struct store *store, int fd, const struct digest *digest, struct err *err);
 /*
  * A file for a blob that is fetched: what an earlier fetch left of it may be in it. It stays when it is
- * closed without being published. An unnamed one when another process has it open.
+ * closed without being published. 1; 0 when another process is at it, or was until now: the blob is there
+ * or comes, or the file gets free; -1. `bytes`: a blob of another size is not there; 0: any is.
  */
-int store_partial_open(struct store *store, const struct digest *digest, int *ret_fd,
+int store_partial_open(struct store *store, const struct digest *digest, uint64_t bytes, int *ret_fd,
 		       struct err *err);
+/* Until nobody is at it, telling for whom `what` (escaped) waits; not while others may wait for the caller. */
+int store_partial_wait(struct store *store, const struct digest *digest, const char *what,
+		       struct err *err);
+/* Says once that the layer or archive `what` is waited for, and for whom. */
+void store_partial_tell(struct store *store, const struct digest *digest, const char *what);
 /* store_blob_publish for such a file. */
 int store_partial_publish(struct store *store, int fd, const struct digest *digest,
 			  struct err *err);

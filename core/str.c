@@ -34,13 +34,10 @@ void str_addf(struct str *s, const char *fmt, ...)
 {
 	_cleanup_free_ char *text = NULL;
 	va_list args;
-	int length;
 
 	va_start(args, fmt);
-	length = vasprintf(&text, fmt, args);
+	text = xvasprintf(fmt, args);
 	va_end(args);
-	if (length < 0)
-		text = xstrdup("");
 	str_add(s, text);
 }
 

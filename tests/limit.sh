@@ -9,7 +9,8 @@
 set -u
 # those that take more than a minute
 case ${1##*/} in
-debian_hostile.sh | fetcher.sh | hostile_run.sh | memory.sh | power.sh | registry_faults.sh | vm.sh) limit=1800 ;;
+debian_hostile.sh | fetcher.sh | hostile_run.sh | lies.sh | memory.sh | no_memory.sh | power.sh | registry_faults.sh | \
+	vm.sh) limit=1800 ;;
 *) limit=600 ;;
 esac
 limit=${DUET_TEST_SECONDS-$limit}

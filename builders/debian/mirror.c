@@ -2,6 +2,7 @@
 #include "builders/debian/mirror.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +124,8 @@ static void list_folder(const char *folder, struct strv *ret)
 	DIR *dir = opendir(folder);
 	struct dirent *entry;
 
+	if (!dir)
+		mem_blame(errno);
 	while (dir && ret->count < FILES_MAX && (entry = readdir(dir)))
 		if (str_has_suffix(entry->d_name, ".sources") ||
 		    str_has_suffix(entry->d_name, ".list"))

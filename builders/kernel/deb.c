@@ -13,6 +13,7 @@
 #include "builders/kernel/take.h"
 #include "builders/layer/inflate.h"
 #include "builders/layer/tar.h"
+#include "core/fs.h"
 #include "core/mem.h"
 #include "core/parse.h"
 #include "core/path.h"
@@ -70,11 +71,8 @@ static int pull(void *data, const void **ret, size_t *ret_size, struct err *err)
 
 static int read_at(int fd, uint64_t offset, void *to, size_t size, struct err *err)
 {
-	ssize_t got;
+	ssize_t got = fs_pread_all(fd, to, size, offset);
 
-	do
-		got = pread(fd, to, size, (off_t)offset);
-	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return err_sys(err, errno, "read it");
 	return got == (ssize_t)size ? 0 : err_set(err, ERR_KERNEL, "it ends early");

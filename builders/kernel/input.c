@@ -199,6 +199,7 @@ static void list_kernels(int tree, struct strv *releases)
 	struct dirent *entry;
 
 	if (!dir) {
+		mem_blame(errno);
 		mem_closep(&fd);
 		return;
 	}

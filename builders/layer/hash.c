@@ -1,6 +1,7 @@
 /* SHA-256 by OpenSSL: see hash.h. The only file that knows OpenSSL. */
 #include "builders/layer/hash.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 
@@ -8,6 +9,36 @@
 
 static EVP_MD *sha256;	/* fetched once: an implicit fetch for every hash is slow */
 static pthread_once_t fetched = PTHREAD_ONCE_INIT;
+
+static void *allocate(size_t size, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return xmalloc(size);
+}
+
+static void *allocate_again(void *old, size_t size, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (size > 0)
+		return xrealloc(old, size);
+	free(old);
+	return NULL;
+}
+
+static void release(void *old, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	free(old);
+}
+
+void hash_begin(void)
+{
+	if (!CRYPTO_set_mem_functions(allocate, allocate_again, release))
+		abort(); /* somebody was here before */
+}
 
 static void fetch(void)
 {

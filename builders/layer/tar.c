@@ -24,6 +24,7 @@
 
 struct tar {
 	struct archive *archive;	/* owned */
+	struct archive_entry *from;	/* owned; libarchive does not look whether it got one of its own */
 	locale_t locale;		/* owned; "C" */
 	struct tar_source source;
 	struct tar_entry entry;
@@ -114,13 +115,21 @@ struct tar *tar_new(const struct tar_source *source)
 
 	tar->source = *source;
 	tar->archive = archive_read_new();
+	tar->from = tar->archive ? archive_entry_new2(tar->archive) : NULL;
 	tar->locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-	if (!tar->locale || !tar->archive ||
+	if (!tar->locale || !tar->archive || !tar->from ||
 	    archive_read_support_format_tar(tar->archive) != ARCHIVE_OK ||
-	    (source->may_be_empty && archive_read_support_format_empty(tar->archive) != ARCHIVE_OK))
+	    (source->may_be_empty && archive_read_support_format_empty(tar->archive) != ARCHIVE_OK) ||
+	    /* archive_read_open does it too, and looks at what it did not get */
+	    archive_read_set_callback_data(tar->archive, tar) != ARCHIVE_OK)
 		mem_out();
-	/* reads the first block; what is wrong with it shows again in tar_next */
-	(void)archive_read_open(tar->archive, tar, NULL, pull, NULL);
+	/*
+	 * Reads the first block; what is wrong with it shows again in tar_next. What is not does not: without
+	 * memory it fails and gives no reason.
+	 */
+	if (archive_read_open(tar->archive, tar, NULL, pull, NULL) != ARCHIVE_OK &&
+	    (!archive_errno(tar->archive) || archive_errno(tar->archive) == ENOMEM))
+		mem_out();
 	return tar;
 }
 
@@ -327,7 +336,7 @@ static int take_entry(struct tar *tar, struct archive_entry *from, struct err *e
 
 int tar_next(struct tar *tar, const struct tar_entry **ret, struct err *err)
 {
-	struct archive_entry *from;
+	struct archive_entry *from = tar->from;
 	const char *text;
 	locale_t before;
 	int result;
@@ -335,7 +344,7 @@ int tar_next(struct tar *tar, const struct tar_entry **ret, struct err *err)
 	if (skip_content(tar) != ARCHIVE_OK)
 		return refuse(tar, err);
 	before = uselocale(tar->locale);
-	result = archive_read_next_header(tar->archive, &from);
+	result = archive_read_next_header2(tar->archive, from);
 	uselocale(before);
 	if (result == ARCHIVE_EOF && !tar->source_err.code)
 		return is_whole(tar) ? 0 : err_set(err, ERR_LAYER, "the archive is cut short");
@@ -392,6 +401,7 @@ void tar_free(struct tar *tar)
 	if (!tar)
 		return;
 	tar_drop_xattrs(&tar->entry);
+	archive_entry_free(tar->from);
 	archive_read_free(tar->archive);
 	freelocale(tar->locale);
 	err_done(&tar->source_err);

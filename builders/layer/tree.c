@@ -130,6 +130,19 @@ static int write_piece(void *data, const void *bytes, size_t size, uint64_t offs
 								  : 0;
 }
 
+/* A write that said more than it did: nothing else knows a file's content until the first check. */
+static int check_kept(int fd, const struct tar_entry *entry, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, errno, "look at what was written");
+	if ((uint64_t)st.st_size == entry->size)
+		return 0;
+	return err_set(err, -EIO, "write it: the file system kept %llu of %llu bytes",
+		       (unsigned long long)st.st_size, (unsigned long long)entry->size);
+}
+
 static int put_file(struct tree *tree, const char *base, const struct tar_entry *entry,
 		    struct tar *tar, struct err *err)
 {
@@ -144,7 +157,7 @@ static int put_file(struct tree *tree, const char *base, const struct tar_entry 
 		return -1;
 	if (writing.end < entry->size && ftruncate(fd, (off_t)entry->size) < 0)
 		return err_sys(err, errno, "write it");
-	return set_metadata(tree, fd, entry, err) < 0 ? -1 : 1;
+	return check_kept(fd, entry, err) < 0 || set_metadata(tree, fd, entry, err) < 0 ? -1 : 1;
 }
 
 /* 1: a new folder, 2: one that was there, 0: something else is; -1. */

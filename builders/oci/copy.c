@@ -21,11 +21,9 @@ static int differs(struct err *err)
 /* The next bytes of a part; 0 bytes only when none are asked for. */
 static ssize_t read_chunk(int in, uint64_t offset, uint64_t left, char *chunk, struct err *err)
 {
-	ssize_t got;
+	/* whole chunks: the first one tells by its first bytes what it is */
+	ssize_t got = fs_pread_all(in, chunk, left < CHUNK ? left : CHUNK, offset);
 
-	do
-		got = pread(in, chunk, left < CHUNK ? left : CHUNK, (off_t)offset);
-	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return err_sys(err, errno, "read");
 	if (got == 0 && left > 0)

@@ -137,7 +137,7 @@ enum oci_compression oci_compression_of(int file)
 {
 	char magic[4] = "";
 
-	if (pread(file, magic, sizeof(magic), 0) != sizeof(magic))
+	if (fs_pread_all(file, magic, sizeof(magic), 0) != sizeof(magic))
 		return OCI_PLAIN;
 	return !memcmp(magic, "\x1f\x8b", 2)		 ? OCI_GZIP
 	       : !memcmp(magic, "\x28\xb5\x2f\xfd", 4) ? OCI_ZSTD
@@ -148,7 +148,7 @@ bool oci_is_xz(int file)
 {
 	char magic[6] = "";
 
-	return pread(file, magic, sizeof(magic), 0) == sizeof(magic) &&
+	return fs_pread_all(file, magic, sizeof(magic), 0) == sizeof(magic) &&
 	       !memcmp(magic, "\xfd" "7zXZ", sizeof(magic));
 }
 

@@ -76,7 +76,7 @@ static int change_file(const char *path, const char *host, const char *auth, boo
 		       struct err *err)
 {
 	/* the file itself where a link leads to it */
-	_cleanup_free_ char *real = realpath(path, NULL), *text = NULL;
+	_cleanup_free_ char *real = xrealpath(path), *text = NULL;
 	const char *const keys[] = { "auths", host, "auth", NULL }, *name;
 	_cleanup_(login_file_done) struct login_file file = { 0 };
 	_cleanup_close_ int folder = -1;

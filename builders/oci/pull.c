@@ -21,11 +21,14 @@
 #include <unistd.h>
 
 #include "builders/stack.h"
+#include "core/clock.h"
+#include "core/flock.h"
 #include "core/lock.h"
 #include "core/log.h"
 #include "core/rootfs.h"
 
 #define PIPE_BYTES (1 << 20)
+#define WAIT_MS 20	/* between two looks at what another process fetches */
 #define FORMS 2
 
 static const struct form {
@@ -48,6 +51,8 @@ struct flight {
 	const struct pull_layer *layer;	/* NULL: this place is free */
 	int blob;		/* owned; the partial file */
 	uint32_t id;		/* of the request; 0: the blob is in the store */
+	int64_t waits_since_ms;	/* for another process that fetches it; 0: it does not */
+	bool told;		/* and the user knows */
 	uint64_t fetched;	/* bytes */
 	struct unpacking unpacking[FORMS];
 };
@@ -147,14 +152,16 @@ static int start_forms(struct pull *pull, struct flight *flight, int pipes[FORMS
 	return 0;
 }
 
+/* 0 too when another process is at its blob; then again, with what `flight` was. */
 static int begin_layer(struct pull *pull, struct flight *flight, const struct pull_layer *layer)
 {
 	const struct plan_layer *of = &layer->layer;
-	int pipes[FORMS] = { -1, -1 }, found, result;
+	int pipes[FORMS] = { -1, -1 }, found, opened, result;
+	int64_t since_ms = flight->waits_since_ms;
 	size_t pipe_count = 0;
 	uint64_t bytes;
 
-	*flight = (struct flight){ .layer = layer, .blob = -1 };
+	*flight = (struct flight){ .layer = layer, .blob = -1, .told = flight->told };
 	for (size_t i = 0; i < FORMS; i++)
 		flight->unpacking[i] = (struct unpacking){ .out = -1, .worker = { .socket = -1 } };
 	found = store_blob_open(pull->store, &of->blob, &flight->blob, &bytes, pull->err);
@@ -170,10 +177,15 @@ static int begin_layer(struct pull *pull, struct flight *flight, const struct pu
 
 			return lock_refuse_offline("the layer", &of->blob, from, pull->err);
 		}
-		if (oci_source_open(pull->source, pull->err) < 0 ||
-		    store_partial_open(pull->store, &of->blob, &flight->blob, pull->err) < 0)
+		if (oci_source_open(pull->source, pull->err) < 0)
 			return -1;
 		flight->id = UINT32_MAX;	/* known when it was asked for */
+		opened = store_partial_open(pull->store, &of->blob, of->bytes, &flight->blob,
+					    pull->err);
+		if (opened == 0)
+			flight->waits_since_ms = since_ms ? since_ms : clock_ms();
+		if (opened <= 0)
+			return opened;
 	}
 	result = start_forms(pull, flight, pipes, &pipe_count);
 	if (result == 0 && flight->id)
@@ -309,13 +321,43 @@ static int take_registry(struct pull *pull)
 	return settle(pull, flight);
 }
 
-/* Waits for any of the workers, and takes what it says. */
+/* Looks again at what other processes fetch: 1: one is waited for no more; 0; -1. */
+static int look_at_others(struct pull *pull, bool *ret_waiting)
+{
+	*ret_waiting = false;
+	for (size_t i = 0; i < PULL_LAYERS_MAX; i++) {
+		struct flight *flight = &pull->flights[i];
+		const struct pull_layer *layer = flight->layer;
+
+		if (!layer || !flight->waits_since_ms)
+			continue;
+		if (begin_layer(pull, flight, layer) < 0)
+			return -1;
+		if (!flight->waits_since_ms)
+			return settle(pull, flight) < 0 ? -1 : 1;
+		*ret_waiting = true;
+		if (!flight->told && clock_ms() - flight->waits_since_ms >= FLOCK_TELL_MS) {
+			store_partial_tell(pull->store, &layer->layer.blob, layer->summary);
+			flight->told = true;
+		}
+	}
+	return 0;
+}
+
+/*
+ * Waits for any of the workers, and takes what it says. What another process fetches is not waited for
+ * in any other way: that process may wait for what is fetched here.
+ */
 static int wait_and_take(struct pull *pull)
 {
 	struct pollfd fds[1 + PULL_LAYERS_MAX * FORMS];
 	struct { struct flight *flight; struct unpacking *unpacking; } owners[ARRAY_SIZE(fds)];
 	size_t count = 1;
+	bool waiting;
+	int looked = look_at_others(pull, &waiting);
 
+	if (looked != 0)
+		return looked < 0 ? -1 : 0;
 	fds[0] = (struct pollfd){ .fd = pull->source->registry.worker.socket, .events = POLLIN };
 	for (size_t i = 0; i < PULL_LAYERS_MAX; i++) {
 		struct flight *flight = &pull->flights[i];
@@ -331,7 +373,7 @@ static int wait_and_take(struct pull *pull)
 							.events = POLLIN };
 		}
 	}
-	if (poll(fds, count, -1) < 0)
+	if (poll(fds, count, waiting ? WAIT_MS : -1) < 0)
 		return errno == EINTR ? 0 : err_sys(pull->err, errno, "wait for workers");
 	/* one message each round: what it changes is looked at anew */
 	for (size_t i = 1; i < count; i++)

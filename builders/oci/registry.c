@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "core/fs.h"
 #include "core/log.h"
 
 static int fill(char *to, size_t size, const char *text, const char *what, struct err *err)
@@ -32,7 +33,7 @@ static int make_login(const struct registry_access *access, struct err *err)
 		 fill(login->secret, sizeof(login->secret), access->secret, "password", err) == 0 &&
 		 fill(login->identity_token, sizeof(login->identity_token), access->identity_token,
 		      "identity token", err) == 0)
-		result = pwrite(fd, login, sizeof(*login), 0) == sizeof(*login)
+		result = fs_pwrite_all(fd, login, sizeof(*login), 0) == 0
 				 ? 0 : err_sys(err, errno, "write the login");
 	explicit_bzero(login, sizeof(*login));
 	free(login);

@@ -54,7 +54,7 @@ static int open_stream(struct tarfile *file, struct err *err)
 /* Opens the folder and the temporary file in it; a link to a file stays a link. */
 static int open_beside(struct tarfile *file)
 {
-	_cleanup_free_ char *real = realpath(file->name, NULL), *folder = NULL;
+	_cleanup_free_ char *real = xrealpath(file->name), *folder = NULL;
 	const char *path = real ? real : file->name;
 
 	if (!real && errno != ENOENT)

@@ -82,6 +82,8 @@ static int gone(struct worker *worker, struct err *err)
 	int code = jail_wait(&worker->jail);
 
 	close(TAKE_FD(worker->socket));
+	if (code == JAIL_EXIT_MEMORY)
+		return err_sys(err, ENOMEM, "start duet-worker %s", modes[worker->op]);
 	if (code == WORKER_EXIT_MEMORY) {
 		err_set(err, ERR_WORKER_MEMORY, "duet-worker %s met the limit of its memory",
 			modes[worker->op]);

@@ -438,6 +438,7 @@ int main(void)
 	struct err err = { 0 };
 
 	memory_begin();
+	hash_begin();
 	work = xcalloc(1, sizeof(*work));
 	setlocale(LC_ALL, "C.UTF-8");
 	work->reply.version = WORKER_VERSION;

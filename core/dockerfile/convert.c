@@ -15,11 +15,9 @@ static const struct dockerfile_loss *add_loss(struct df_convert *c, bool is_note
 					      va_list args)
 {
 	struct dockerfile *out = c->out;
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = xvasprintf(fmt, args);
 	struct dockerfile_loss *loss;
 
-	if (vasprintf(&text, fmt, args) < 0)
-		text = xstrdup("?");
 	out->losses = xreallocarray(out->losses, out->loss_count + 1, sizeof(*out->losses));
 	loss = &out->losses[out->loss_count++];
 	loss->line = c->line->number;

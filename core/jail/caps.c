@@ -144,6 +144,8 @@ bool caps_have(uint64_t mask)
 {
 	_cleanup_(free_caps) cap_t caps = cap_get_proc();
 
+	if (!caps)
+		mem_blame(errno);
 	return caps && (set_of(caps, CAP_EFFECTIVE) & mask) == mask;
 }
 
@@ -196,7 +198,7 @@ static int differs(const char *set, uint64_t is, uint64_t wanted, struct err *er
 static int verify(uint64_t mask, struct err *err)
 {
 	_cleanup_(free_caps) cap_t caps = cap_get_proc();
-	uint64_t bounding = bounding_set();
+	uint64_t bounding;
 	const struct {
 		const char *name;
 		cap_flag_t which;
@@ -209,6 +211,7 @@ static int verify(uint64_t mask, struct err *err)
 
 	if (!caps)
 		return err_sys(err, errno, "read capabilities back");
+	bounding = bounding_set();
 	if (bounding != mask)
 		return differs("bounding", bounding, mask, err);
 	/* the ambient set is never more than the inheritable one: empty when that reads as empty */

@@ -234,9 +234,9 @@ static int read_own_ids(const struct side *side, struct own_ids *ret, struct err
 {
 	_cleanup_close_ int fd = open(side->own_map, O_RDONLY | O_CLOEXEC);
 	char text[MAP_BYTES_MAX];
-	ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	/* not fs_read_file: a file of /proc has no size; and gives a page at a time */
+	ssize_t size = fd < 0 ? -1 : fs_pread_all(fd, text, sizeof(text) - 1, 0);
 
-	/* not fs_read_file: a file of /proc has no size */
 	if (size < 0)
 		return err_sys_as(err, ERR_HOST, errno, "read %s", side->own_map);
 	text[size] = '\0';

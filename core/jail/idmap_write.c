@@ -108,7 +108,7 @@ static int helper_wait(struct helper *helper, struct err *err)
 	helper->pid = 0;
 	if (code == 0)
 		return 0;
-	size = pread(helper->output, said, HELPER_TEXT_MAX, 0);
+	size = fs_pread_all(helper->output, said, HELPER_TEXT_MAX, 0);
 	said[size > 0 ? size : 0] = '\0';
 	said[strcspn(said, "\n")] = '\0';
 	text = str_escape(said, HELPER_TEXT_MAX);
@@ -143,7 +143,7 @@ static int read_back(pid_t pid, const char *file, const struct idmap_extent *wan
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	size = fd < 0 ? -1 : fs_pread_all(fd, text, sizeof(text) - 1, 0);
 	if (size < 0)
 		return err_sys_as(err, ERR_HOST, errno, "map ids: read %s back", path);
 	text[size] = '\0';

@@ -51,6 +51,7 @@ _Noreturn static void child(const struct idmap *map, const struct jail_entry *en
 	char go;
 
 	proc_set_apart(0);
+	mem_exit_with(JAIL_EXIT_MEMORY);
 	close(alive[1]);
 	if (read(alive[0], &go, 1) != 1)
 		_exit(EXIT_JAIL);
@@ -91,6 +92,8 @@ int jail_start(struct jail *ret, const struct idmap *map, uint64_t flags,
 		int errnum = errno;
 
 		close(alive[1]);
+		if (errnum == EMFILE || errnum == ENFILE)
+			return err_sys(err, errnum, "make user namespace");
 		err_sys_as(err, ERR_HOST, errnum, "make user namespace");
 		return err_mend(err, "`duet doctor` tells what this machine lacks for containers");
 	}
@@ -114,11 +117,11 @@ int jail_wait(struct jail *jail)
 	return code;
 }
 
-void jail_kill(struct jail *jail)
+int jail_kill(struct jail *jail)
 {
 	if (jail->pid > 0)
 		kill(jail->pid, SIGKILL);
-	jail_wait(jail);
+	return jail_wait(jail);
 }
 
 int jail_run(const struct idmap *map, int (*enter)(void *data), void *data, const char *what,
@@ -131,6 +134,8 @@ int jail_run(const struct idmap *map, int (*enter)(void *data), void *data, cons
 	if (jail_start(&jail, map, 0, &entry, err) < 0)
 		return err_wrap(err, "%s", what);
 	code = jail_wait(&jail);
+	if (code == JAIL_EXIT_MEMORY)
+		return err_sys(err, ENOMEM, "%s", what);
 	if (code != 0)
 		return err_set(err, ERR_STORE, "%s: helper exited with %d", what, code);
 	return 0;

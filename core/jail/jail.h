@@ -35,10 +35,15 @@ struct jail_entry {
  */
 int jail_start(struct jail *ret, const struct idmap *map, uint64_t flags,
 	       const struct jail_entry *entry, struct err *err);
+/*
+ * Exit code of a child that found no memory before it became another program: it says nothing, who waits
+ * for it does.
+ */
+#define JAIL_EXIT_MEMORY 122
 /* Waits; the exit code as a shell has it. */
 int jail_wait(struct jail *jail);
-/* Kills with SIGKILL and waits. */
-void jail_kill(struct jail *jail);
+/* Kills with SIGKILL and waits: the code too of one that had ended by then. */
+int jail_kill(struct jail *jail);
 
 /* jail_start in a user namespace alone, and wait: `enter` must return 0, else ERR_STORE `what`. */
 int jail_run(const struct idmap *map, int (*enter)(void *data), void *data, const char *what,

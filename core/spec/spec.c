@@ -168,6 +168,8 @@ static int read_in_folder(const char *file, bool is_named, char **ret_dir, char 
 	const char *name;
 	_cleanup_close_ int folder = open_folder(file, &name);
 	_cleanup_close_ int fd = -1;
+	_cleanup_free_ char *text = NULL;
+	size_t size;
 
 	/* O_NONBLOCK: a fifo must not hold us up before it is seen to be one */
 	if (folder >= 0 && is_named)
@@ -178,13 +180,17 @@ static int read_in_folder(const char *file, bool is_named, char **ret_dir, char 
 		return refuse_link(file, err);
 	if (fd < 0)
 		return err_sys(err, errno, "open %s", file);
-	if (fs_read_fd(fd, file, SPEC_FILE_MAX, ret_text, ret_size, err) < 0)
+	if (fs_read_fd(fd, file, SPEC_FILE_MAX, &text, &size, err) < 0)
 		return -1;
 	*ret_dir = fs_path_of(folder);
-	if (*ret_dir)
-		return 0;
-	free(*ret_text);
-	return err_sys(err, ENOENT, "find the folder of %s", file);
+	if (!*ret_dir) {
+		err_set(err, -ESTALE, "find the folder of %s: it was removed, or /proc is not mounted",
+			file);
+		return -1;
+	}
+	*ret_text = TAKE_PTR(text);
+	*ret_size = size;
+	return 0;
 }
 
 /* `file`, or the first of the usual names that exists; *ret_file is borrowed. */
@@ -205,8 +211,19 @@ static int read_file(const char *file, const char **ret_file, char **ret_dir, ch
 		err_set(err, ERR_SPEC_MISSING, "no duet.yaml in this folder");
 		return err_mend(err, "name a spec with -f FILE");
 	}
-	if (err->code != ERR_ALLOW)
-		err->code = err->code == -EFBIG ? ERR_SPEC_LIMIT : ERR_SPEC_MISSING;
+	switch (err->code) {
+	case ERR_ALLOW:
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOSYS:
+	case -ESTALE:
+		break; /* what the host lacks is not the spec's fault */
+	case -EFBIG:
+		err->code = ERR_SPEC_LIMIT;
+		break;
+	default:
+		err->code = ERR_SPEC_MISSING;
+	}
 	return -1;
 }
 
@@ -214,7 +231,7 @@ int spec_load(struct spec *ret, const char *file, const char *(*lookup)(const ch
 	      struct err *err)
 {
 	_cleanup_free_ char *text = NULL, *dir = NULL;
-	size_t size;
+	size_t size = 0;
 
 	if (read_file(file, &file, &dir, &text, &size, err) < 0)
 		return -1;

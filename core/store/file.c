@@ -22,8 +22,7 @@ int store_fail(struct err *err, int errnum, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	if (vasprintf(&text, fmt, args) < 0)
-		text = xstrdup("out of memory");
+	text = xvasprintf(fmt, args);
 	va_end(args);
 	err_sys_as(err, ERR_STORE, errnum, "%s", text);
 	if (errnum == ENOSPC || errnum == EDQUOT)

@@ -8,13 +8,11 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/flock.h"
+#include "core/log.h"
 #include "core/store/internal.h"
-
-#define LOCK_TRIES 25
-#define LOCK_PAUSE_MS 20
 
 static void partial_path(const struct digest *digest, char path[STORE_PATH_SIZE])
 {
@@ -22,22 +20,6 @@ static void partial_path(const struct digest *digest, char path[STORE_PATH_SIZE]
 
 	digest_hex(digest, hex);
 	snprintf(path, STORE_PATH_SIZE, "partial/%s", hex);
-}
-
-/*
- * The worker of a duet that was killed a moment ago still has the file open until it is dead too: that
- * is worth a wait.
- */
-static bool lock_soon(int fd)
-{
-	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000l };
-
-	for (unsigned int i = 0; i < LOCK_TRIES; i++) {
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-			return true;
-		nanosleep(&pause, NULL);
-	}
-	return false;
 }
 
 /*
@@ -54,8 +36,8 @@ static int open_named(struct store *store, const char *path, int *ret_fd, struct
 		/* read-only: it has been published */
 		if (fd < 0 && errno != EACCES && errno != EPERM && errno != ELOOP)
 			return store_fail(err, errno, "open %s", path);
-		if (fd >= 0 && !lock_soon(fd))
-			return 0;
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+			return errno == EWOULDBLOCK ? 0 : store_fail(err, errno, "lock %s", path);
 		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
 			struct stat named;
 
@@ -72,21 +54,57 @@ static int open_named(struct store *store, const char *path, int *ret_fd, struct
 	}
 }
 
-int store_partial_open(struct store *store, const struct digest *digest, int *ret_fd,
+int store_partial_open(struct store *store, const struct digest *digest, uint64_t bytes, int *ret_fd,
 		       struct err *err)
 {
-	_cleanup_close_ int dir = store_folder(store, "partial", err);
+	_cleanup_close_ int dir = store_folder(store, "partial", err), blob = -1, fd = -1;
 	char path[STORE_PATH_SIZE];
-	int opened;
+	uint64_t there;
+	int result;
 
 	if (dir < 0)
 		return -1;
 	partial_path(digest, path);
-	opened = open_named(store, path, ret_fd, err);
-	if (opened != 0)
-		return opened < 0 ? -1 : 0;
-	/* another duet fetches the same; both come to their end */
-	return store_blob_new(store, ret_fd, err);
+	result = open_named(store, path, &fd, err);
+	if (result != 1)
+		return result;
+	/* whoever had it published it between the caller's look and our lock */
+	result = store_blob_open(store, digest, &blob, &there, err);
+	if (result < 0)
+		return -1;
+	if (result == 1 && (bytes == 0 || bytes == there)) {
+		(void)unlinkat(store->dir, path, 0);
+		return 0;
+	}
+	*ret_fd = TAKE_FD(fd);
+	return 1;
+}
+
+static int open_others(struct store *store, const struct digest *digest)
+{
+	char path[STORE_PATH_SIZE];
+
+	partial_path(digest, path);
+	return openat(store->dir, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int store_partial_wait(struct store *store, const struct digest *digest, const char *what,
+		       struct err *err)
+{
+	_cleanup_close_ int fd = open_others(store, digest);
+
+	if (fd >= 0 && flock_wait(fd, LOCK_SH, FLOCK_FOREVER, what) < 0)
+		return store_fail(err, errno, "wait for %s", what);
+	return 0;
+}
+
+void store_partial_tell(struct store *store, const struct digest *digest, const char *what)
+{
+	_cleanup_close_ int fd = open_others(store, digest);
+	_cleanup_free_ char *holder = fd < 0 ? NULL : flock_holder(fd);
+
+	if (holder)
+		log_note("waiting for %s: %s fetches it", what, holder);
 }
 
 int store_partial_publish(struct store *store, int fd, const struct digest *digest,

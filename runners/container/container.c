@@ -214,20 +214,22 @@ static int talk(struct container *container, struct jail *jail, int channel, int
 		.eager = true,
 	};
 	bool full = false;
-	int result;
+	int result, code;
 
 	run.full = &full;
 	if (container->job->mute && null < 0)
 		return err_sys(err, errno, "open /dev/null");
 	result = agent_run(&run, container->job, ret_code, err);
-	jail_kill(jail);
+	code = jail_kill(jail);
 	if (full && container->memory_bytes)
 		log_note("the job's root is full: %llu MiB, half of the memory that was free "
 			 "(target.container.writes: disk)",
 			 (unsigned long long)(container->memory_bytes >> 20));
 	else if (full)
 		log_note("the job's root is full, as the disk of the store is");
-	if (result < 0 && err->code == ERR_AGENT)
+	if (result < 0 && err->code == ERR_AGENT && code == JAIL_EXIT_MEMORY)
+		err_sys(err, ENOMEM, "start the container");
+	else if (result < 0 && err->code == ERR_AGENT)
 		jail_take_report(report, err);
 	return result;
 }

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -273,6 +274,8 @@ _Noreturn static void child(int report, const int ends[PROTO_STREAMS])
 	for (int i = 0; i < PROTO_STREAMS; i++)
 		if (dup2(ends[i], i) < 0)
 			fail(report, PROTO_STEP_SETUP, "set the standard streams");
+	/* each was opened so; what was not is not the job's */
+	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	umask(022);
 	if (enter_workdir(request.workdir) < 0)
 		fail(report, PROTO_STEP_WORKDIR, request.workdir);

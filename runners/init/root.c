@@ -283,9 +283,26 @@ static int do_link(uint32_t i)
 	return symlink(setup.source[i], setup.target[i]);
 }
 
+/* A full disk takes a part first, and says why with the next. */
+static int write_text(int fd, const char *text)
+{
+	size_t left = strlen(text);
+
+	while (left > 0) {
+		ssize_t put = write(fd, text, left);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -1;
+		text += put;
+		left -= (size_t)put;
+	}
+	return 0;
+}
+
 static int do_file(uint32_t i)
 {
-	const char *text = setup.source[i];
 	struct stat st;
 	int fd, result;
 
@@ -295,7 +312,7 @@ static int do_file(uint32_t i)
 	fd = open(setup.target[i], O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -1;
-	result = write(fd, text, strlen(text)) < 0 ? -1 : 0;
+	result = write_text(fd, setup.source[i]);
 	close(fd);
 	return result;
 }
@@ -372,12 +389,28 @@ static int enter_root(void)
 
 /* ---- 0 --------------------------------------------------------------------------------------- */
 
+static ssize_t read_whole(int fd, uint8_t *to, size_t room)
+{
+	size_t size = 0;
+
+	while (size < room) {
+		ssize_t got = read(fd, to + size, room - size);
+
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		size += (size_t)got;
+	}
+	return (ssize_t)size;
+}
+
 /* The operations of PROTO_FIXED_FILE, with FIXED as their root. */
 static int make_fixed(void)
 {
 	static uint8_t payload[FIXED_ROOM];
 	int fd = open(PROTO_FIXED_FILE, O_RDONLY | O_CLOEXEC), root = open("/", O_PATH | O_CLOEXEC);
-	ssize_t size = fd < 0 ? -1 : read(fd, payload, sizeof(payload));
+	ssize_t size = fd < 0 ? -1 : read_whole(fd, payload, sizeof(payload));
 
 	if (fd >= 0)
 		close(fd);

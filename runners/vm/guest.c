@@ -222,6 +222,8 @@ int guest_blame(struct guest *guest, struct err *err)
 	const char *mend;
 	int code = ended(guest);
 
+	if (code == JAIL_EXIT_MEMORY)
+		return err_sys(err, ENOMEM, "start QEMU");
 	drain(guest);
 	tail = console_tail(guest->console.text, TAIL_LINES);
 	if (*tail)

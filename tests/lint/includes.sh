@@ -40,4 +40,12 @@ found=$(grep -rnE '\b(printf|puts|fputs|exit) *\(' --include='*.c' core builders
 	grep -vE '\b(snprintf|fprintf\(out)' | grep -vE '_exit|^[^:]*:[0-9]+: *\*' || true)
 [ -z "$found" ] || complain "library code prints or exits:
 $found"
+
+# what has no memory ends in core/mem.c; these would go on, or take it for something else
+found=$(grep -rnE '(^|[^a-z_])(malloc|calloc|realloc|reallocarray|strdup|strndup|v?asprintf|realpath) *\(' \
+	--include='*.c' core builders runners cmd |
+	grep -vE '^(core/mem\.c|core/jail/filter_make\.c|runners/init/)' |
+	grep -vE '^[^:]*:[0-9]+:\s*(/?\*|//)' || true)
+[ -z "$found" ] || complain "memory that is not core/mem.c's:
+$found"
 exit $bad

@@ -24,6 +24,7 @@ cmd/ask.c 1 /dev/tty
 cmd/doctor.c 1 settings below /proc/sys
 cmd/image.c 1 is this spec the one that built an image; looked at, not opened
 cmd/init.c 6 what init reads and makes in the current folder, of the command line
+cmd/main.c 1 /dev/null
 cmd/reproduce.c 1 /dev/null
 core/allowed.c 1 roots that the user allows
 core/config.c 3 the user's configuration, and the folders that it names
@@ -34,6 +35,7 @@ core/jail/idmap.c 4 /proc, /etc/passwd, /etc/subuid; newuidmap
 core/jail/idmap_write.c 3 /proc, /dev/null
 core/jail/mount.c 2 a descriptor's own path in a namespace
 core/lock_file.c 2 the lock beside the spec, through no link; the folder that it is written to
+core/mem.c 1 realpath for all of them: xrealpath is what is counted in each
 core/outside.c 4 mounts, which have a word of their own: by descriptor since
 core/proc.c 3 programs: duet's own, helpers
 core/sys.c 1 /proc/meminfo
@@ -41,12 +43,13 @@ core/spec/spec.c 1 the folder of the spec; the spec itself is opened beneath it
 core/store/file.c 1 a descriptor's own path
 core/store/open.c 3 the store, of the command line; /proc
 core/store/stat.c 2 whether a file that had leave is as it was; looked at, not opened
+core/sys.c 1 /proc/meminfo
 LIST
 bad=0
 
 # The calls that take a name from the current folder or /, a line each. Comments begin with * or /*.
 calls() {
-	grep -nE '(^|[^_a-z>.*])(open|fopen|realpath|stat|lstat|access|opendir|creat|readlink|truncate)\(|(openat|fs_read_file|fstatat|faccessat|readlinkat)\(AT_FDCWD' \
+	grep -nE '(^|[^_a-z>.*])(open|fopen|x?realpath|stat|lstat|access|opendir|creat|readlink|truncate)\(|(openat|fs_read_file|fstatat|faccessat|readlinkat)\(AT_FDCWD' \
 		"$1" | grep -vE '^[0-9]+:[[:space:]]*/?\*' || true
 }
 

@@ -95,10 +95,9 @@ def mirror(source, to):
         if not (source / name).is_file():
             continue
         data = (source / name).read_bytes()
-        if there.is_file() and there.read_bytes() == data:
-            continue
-        there.parent.mkdir(parents=True, exist_ok=True)
-        there.write_bytes(data)
+        if not there.is_file() or there.read_bytes() != data:
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.write_bytes(data)
         there.chmod((source / name).stat().st_mode & 0o777)
     return 0
 

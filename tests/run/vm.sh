@@ -171,6 +171,56 @@ acceleration() {
 	has 'auto: again after another boot' "$(cat "$W/err")" "$note"
 }
 
+# Where /dev has no kvm: what QEMU would use of it is not there, whatever this machine has.
+without_kvm() {
+	row V14 check 'without KVM a guest is emulated: it is said, recorded, and refused where KVM is asked for'
+	control_mutant accel-silent
+	if [ "$who" != root ] || ! unshare -m true 2>/dev/null; then
+		row_left_out 'no mount namespace for this user'
+		row
+		return
+	fi
+	cat >"$W/without_kvm" <<-'END'
+		mkdir -p "$1/dev" && mount -t tmpfs none "$1/dev" && cd "$1/dev" && mkdir pts shm || exit 99
+		for name in null zero full random urandom tty ptmx; do
+			touch $name && mount --bind /dev/$name $name || exit 99
+		done
+		mount --bind /dev/pts pts && mount --bind /dev/shm shm && ln -s /proc/self/fd fd &&
+			mount --rbind . /dev && shift && exec "$@"
+	END
+	hidden() {
+		unshare -m sh "$W/without_kvm" "$W" "$DUET" run --store "$store" -f "$P/duet.yaml" --on vm "$@" \
+			</dev/null 2>"$W/err"
+	}
+	good 'accel: auto'
+	rm -f "$store/v1/accel"
+	is 'no KVM: --explain' "$(hidden --explain -- true | grep '^accel')" 'accel        tcg'
+	rm -f "$store/v1/accel"
+	out=$(hidden -- sh -c 'echo up; exit 7')
+	is 'no KVM: the job ran, its code' "$?:$out" 7:up
+	is 'no KVM: it is said' "$(cat "$W/err")" \
+		'duet: note: no KVM (/dev/kvm is not there): the guest is emulated (TCG), several times slower'
+	is 'no KVM: it is recorded' "$(cut -d ' ' -f 3 "$store/v1/accel")" told
+	is 'no KVM: for this boot' "$(cut -d ' ' -f 1 "$store/v1/accel")" "$(cat /proc/sys/kernel/random/boot_id)"
+	hidden -- true
+	is 'no KVM: said once' "$?:$(cat "$W/err")" 0:
+	hidden -v -- true
+	has 'no KVM: with -v each time' "$(cat "$W/err")" \
+		'duet: no KVM (/dev/kvm is not there): the guest is emulated (TCG)'
+	has 'no KVM: what it is accelerated by' "$(cat "$W/err")" 'accelerated by nothing (TCG)'
+	good 'accel: kvm'
+	fails 'no KVM: asked for' 125 'error[host.missing]: run a guest with KVM: /dev/kvm is not there' hidden -- true
+	has 'no KVM: what helps' "$(cat "$W/err")" 'or target.vm.accel: auto'
+	good 'accel: tcg'
+	hidden -- true
+	is 'no KVM: TCG was asked for' "$?:$(cat "$W/err")" 0:
+	# a feature that is not there: a word that promises it is refused, not ignored
+	good 'strong: true'
+	fails 'strong' 125 'error[spec.unknown-key]' hidden -- true
+	good
+	row
+}
+
 kernels() {
 	mkdir -p "$kernels/none" "$kernels/no/boot" "$kernels/no/lib"
 	echo 'this is no kernel' >"$kernels/none/vmlinuz-1.2.3"
@@ -283,7 +333,8 @@ damaged() {
 	done
 }
 
-for part in all_runners explain machine snapshots acceleration kernels refusals memory killed damaged; do
+for part in ${DUET_PARTS-all_runners explain machine snapshots acceleration without_kvm kernels refusals memory \
+	killed damaged}; do
 	$part
 	no_leftovers "$part" "$store"
 done

@@ -297,11 +297,15 @@ pretended() {
 	row C30 check "${what[C30]}"
 	spec '  user: daemon'
 	[ "$who" != one ] || spec
+	# whoever needs newuidmap starts nothing under strace, which takes set-id away
+	[ "$who" != many ] || return
 	if ! strace -o /dev/null true 2>/dev/null; then
 		row_left_out 'strace does not work here'
 		control none 'strace does not work here'
 		return
 	fi
+	is "$who: C30: it runs under strace" "$(as "$who" strace -f -qq -o /dev/null -e trace=seccomp \
+		"$DUET" run -q --store "$store" -f "$P/duet.yaml" -- sh -c 'echo started' </dev/null 2>&1)" started
 	calls='seccomp capset'
 	# who has one id has no other to become
 	[ "$who" = one ] || calls="$calls setresuid setresgid"
@@ -311,6 +315,61 @@ pretended() {
 		is "$who: C30: $call does nothing" "$?:$out" 125:
 	done
 	control_mutant filter-unread
+}
+
+# places CALL PATTERN: which of a process' calls of the kind those are that the pattern finds
+places() {
+	as "$who" strace -f -qq -y -o "$W/trace-$who" -e trace="$1" \
+		"$DUET" run -q --store "$store" -f "$P/duet.yaml" -- true </dev/null 2>"$W/err"
+	awk -v call="$1(" -v pattern="$2" 'index($2, call) == 1 {
+		count[$1]++
+		if ($0 ~ pattern)
+			print count[$1]
+	}' "$W/trace-$who"
+}
+
+# C30: and what hides the host's kernel, one place after the other: a mask, a place to be read only, a sysctl
+unmade() {
+	row C30 check "${what[C30]}"
+	# what another user's process says is not for strace to read
+	[ "$who" = root ] && strace -o /dev/null true 2>/dev/null || return
+	spec '  read_only: true'
+	for kind in 'mount:/proc/self/fd/.*size=4k' 'mount:NULL, MS_BIND, NULL' \
+		'mount:/proc/self/fd/.*MS_RDONLY.*MS_REMOUNT' \
+		'write:/proc/sys/'; do
+		call=${kind%%:*}
+		found=$(places "$call" "${kind#*:}")
+		[ -n "$found" ] || not_ok "$who: C30: no $kind was seen: $(cat "$W/err" "$W/trace-$who")"
+		for number in $found; do
+			out=$(as "$who" strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:retval=0:when=$number" \
+				"$DUET" run -q --store "$store" -f "$P/duet.yaml" -- sh -c 'echo started' </dev/null 2>"$W/err")
+			is "$who: C30: $kind, $number does nothing" "$?:$out" 125:
+			has "$who: C30: $kind, $number: why" "$(cat "$W/err")" 'it is not as it was made'
+		done
+	done
+	control_mutant inside-unread
+}
+
+# C3: what is open without a word that it ends with exec (lie_point takes the word away) is not for a job
+forgotten() {
+	row C3 check "${what[C3]}"
+	[ "$who" = root ] && [ -x "$BUILD/tests/run/lie_point" ] || return
+	spec '  container: {capabilities: {add: [SYS_PTRACE, SETPCAP]}}'
+	# with the word away two come along that exec itself needs: the program and where its failure goes
+	for how in 'none 0' 'keep 0'; do
+		has=' 3 /dev/null 1 anon_inode 2 pipe 1 socket '
+		[ "$how" = 'none 0' ] || has=' 3 /dev/null 1 /memfd 1 anon_inode 3 pipe 1 socket '
+		# shellcheck disable=SC2086 # two words
+		out=$("$BUILD/tests/run/lie_point" $how "$W/told" "$DUET" run -q --store "$store" -f "$P/duet.yaml" \
+			--allow capabilities -- sh -c 'for fd in /proc/1/fd/*; do readlink $fd; done; echo; ls /proc/self/fd' \
+			</dev/null 2>"$W/err")
+		is "C3: $how: duet-init has these" "$(sed '/^$/,$d; s/:.*//' <<<"$out" | sort | uniq -c | tr -s ' \n' ' ')" \
+			"$has"
+		is "C3: $how: the job has these" "$(sed '1,/^$/d' <<<"$out" | tr '\n' ' ')" '0 1 2 3 '
+	done
+	read -r kept _ <"$W/told"
+	[ "$kept" -gt 20 ] || not_ok "C3: only $kept descriptors were kept"
+	control_mutant init-descriptors
 }
 
 # B10 and a step's rights: what it mounts of an image of nothing lies on no overlay, which would be
@@ -354,8 +413,8 @@ not_there() {
 for who in $(all_users); do
 	user_folders "$who" || continue
 	[ "$who" = root ] || [ "$who" = self ] || chown "duet-$who-$$" "$P"
-	for part in programs links null_device terminals exchanged_targets control_groups sockets floods \
-		option_names mounted_programs pretended steps; do
+	for part in ${DUET_PARTS-programs links null_device terminals exchanged_targets control_groups sockets floods \
+		option_names mounted_programs pretended unmade forgotten steps}; do
 		$part
 	done
 	row

@@ -49,7 +49,8 @@ struct exchange {
 
 bool transport_load(void)
 {
-	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+	return curl_global_init_mem(CURL_GLOBAL_DEFAULT, xmalloc, free, xrealloc, xstrdup,
+				    xcalloc) == CURLE_OK;
 }
 
 struct transport *transport_new(void)

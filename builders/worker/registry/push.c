@@ -21,6 +21,7 @@
 #include "builders/worker/fetch/url.h"
 #include "builders/worker/registry/call.h"
 #include "builders/worker/registry/session.h"
+#include "core/fs.h"
 #include "core/mem.h"
 #include "core/parse.h"
 #include "core/ref.h"
@@ -288,7 +289,7 @@ static int hash_file(int fd, uint64_t bytes, struct digest *ret, struct err *err
 	_cleanup_free_ char *text = xmalloc(bytes);
 	struct hash hash;
 
-	if (pread(fd, text, bytes, 0) != (ssize_t)bytes)
+	if (fs_pread_all(fd, text, bytes, 0) != (ssize_t)bytes)
 		return err_set(err, ERR_WORKER, "malformed request");
 	hash_init(&hash);
 	hash_add(&hash, text, bytes);

@@ -17,6 +17,7 @@
 #include "builders/worker/registry/tee.h"
 #include "builders/worker/wire.h"
 #include "core/clock.h"
+#include "core/fs.h"
 #include "core/mem.h"
 
 #define PROGRESS_MS 100
@@ -208,7 +209,7 @@ int talk_go(struct talk *talk)
 
 static int read_login(int fd, struct worker_login *ret, struct err *err)
 {
-	ssize_t got = pread(fd, ret, sizeof(*ret), 0);
+	ssize_t got = fs_pread_all(fd, ret, sizeof(*ret), 0);
 
 	if (got != sizeof(*ret) || ret->version != WORKER_VERSION ||
 	    !memchr(ret->user, '\0', sizeof(ret->user)) ||
