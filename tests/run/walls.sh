@@ -357,12 +357,16 @@ forgotten() {
 	spec '  container: {capabilities: {add: [SYS_PTRACE, SETPCAP]}}'
 	# with the word away two come along that exec itself needs: the program and where its failure goes
 	for how in 'none 0' 'keep 0'; do
-		has=' 3 /dev/null 1 anon_inode 2 pipe 1 socket '
-		[ "$how" = 'none 0' ] || has=' 3 /dev/null 1 /memfd 1 anon_inode 3 pipe 1 socket '
+		has=' 3 /dev/null 1 anon_inode 2 pipe 1 socket ' count=7
+		[ "$how" = 'none 0' ] || has=' 3 /dev/null 1 /memfd 1 anon_inode 3 pipe 1 socket ' count=9
 		# shellcheck disable=SC2086 # two words
 		out=$("$BUILD/tests/run/lie_point" $how "$W/told" "$DUET" run -q --store "$store" -f "$P/duet.yaml" \
-			--allow capabilities -- sh -c 'for fd in /proc/1/fd/*; do readlink $fd; done; echo; ls /proc/self/fd' \
-			</dev/null 2>"$W/err")
+			--allow capabilities -- sh -c 'n=0
+				while set -- /proc/1/fd/*; [ $# -gt '$count' ] && [ $n -lt 100 ]; do
+					sleep 0.1 # the job may be there before duet-init has closed its ends
+					n=$((n + 1))
+				done
+				for fd in /proc/1/fd/*; do readlink $fd; done; echo; ls /proc/self/fd' </dev/null 2>"$W/err")
 		is "C3: $how: duet-init has these" "$(sed '/^$/,$d; s/:.*//' <<<"$out" | sort | uniq -c | tr -s ' \n' ' ')" \
 			"$has"
 		is "C3: $how: the job has these" "$(sed '1,/^$/d' <<<"$out" | tr '\n' ' ')" '0 1 2 3 '
