@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "core/fs.h"
 #include "core/mem.h"
 
 #define MEMINFO_ROOM 512	/* its first lines, one of which is MemAvailable */
@@ -58,7 +59,7 @@ uint64_t sys_memory_available(void)
 	static const char word[] = "MemAvailable:";
 	_cleanup_close_ int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
 	char text[MEMINFO_ROOM];
-	ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	ssize_t size = fd < 0 ? -1 : fs_pread_all(fd, text, sizeof(text) - 1, 0);
 	unsigned long long kib;
 	const char *at;
 

@@ -183,22 +183,18 @@ static int read_file(const struct listing *listing, const char *name, size_t max
 {
 	_cleanup_free_ char *text = NULL;
 	struct oci_place place;
+	ssize_t got;
 
 	if (find_file(listing, name, &place, err) < 0)
 		return -1;
 	if (place.bytes > max)
 		return err_set(err, ERR_OCI, "%s has more than %zu bytes", path_base(name), max);
 	text = xmalloc(place.bytes + 1);
-	for (size_t done = 0; done < place.bytes;) {
-		ssize_t got = pread(listing->file, text + done, place.bytes - done,
-				    (off_t)(place.offset + done));
-
-		if (got < 0 && errno != EINTR)
-			return err_sys(err, errno, "read the archive");
-		if (got == 0)
-			return err_set(err, ERR_LAYER, "the archive ends too soon");
-		done += got > 0 ? (size_t)got : 0;
-	}
+	got = fs_pread_all(listing->file, text, place.bytes, place.offset);
+	if (got < 0)
+		return err_sys(err, errno, "read the archive");
+	if ((size_t)got < place.bytes)
+		return err_set(err, ERR_LAYER, "the archive ends too soon");
 	text[place.bytes] = '\0';
 	*ret = TAKE_PTR(text);
 	*ret_size = place.bytes;

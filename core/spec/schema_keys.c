@@ -202,15 +202,16 @@ const struct schema_key schema_keys[] = {
 	{ "container", "writes", SCHEMA_WORD, SCHEMA_ONE, .words = writes_words,
 	  .fallback = "memory",
 	  .help = "Where what the job writes to its root is kept until it ends: memory is quick and "
-		  "holds half of what the machine had free; disk holds what the store's disk does. Before Linux 6.6 "
-		  "it is always the disk." },
+		  "holds half of what the machine had free; disk holds what the store's disk does. "
+		  "Before Linux 6.6 it is always the disk." },
 	{ "capabilities", "add", SCHEMA_CAPABILITY, SCHEMA_LIST,
 	  .help = "Given on top of the default set, also after `drop`." },
 	{ "capabilities", "drop", SCHEMA_CAPABILITY, SCHEMA_LIST,
 	  .help = "Taken from the default set; ALL is every one." },
 
 	{ "vm", "memory", SCHEMA_SIZE, SCHEMA_ONE, .min = 64ull << 20, .max = 1ull << 42,
-	  .fallback = "512M", .help = "Memory of the guest, in whole MiB. A job that takes all of it is ended." },
+	  .fallback = "512M",
+	  .help = "Memory of the guest, in whole MiB. A job that takes all of it is ended." },
 	{ "vm", "cpus", SCHEMA_NUMBER, SCHEMA_ONE, .min = 1, .max = 255, .fallback = "1",
 	  .help = "Processors of the guest." },
 	{ "vm", "kernel", SCHEMA_KERNEL, SCHEMA_ONE, .fallback = "auto",

@@ -200,6 +200,7 @@ static int talk(struct container *container, struct jail *jail, int channel, int
 		int *ret_code, struct err *err)
 {
 	_cleanup_close_ int null = container->job->mute ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+	bool full = false;
 	struct agent_run run = {
 		.channel = channel,
 		.in = container->job->no_stdin ? -1 : STDIN_FILENO,
@@ -212,11 +213,10 @@ static int talk(struct container *container, struct jail *jail, int channel, int
 		.peer_death = jail->pidfd,
 		.hello_ms = HELLO_MS,
 		.eager = true,
+		.full = &full,
 	};
-	bool full = false;
 	int result, code;
 
-	run.full = &full;
 	if (container->job->mute && null < 0)
 		return err_sys(err, errno, "open /dev/null");
 	result = agent_run(&run, container->job, ret_code, err);

@@ -40,20 +40,29 @@ _Noreturn void guest_fail(const char *what)
 	_exit(1);
 }
 
+ssize_t guest_read(int fd, void *to, size_t room)
+{
+	char *at = to;
+	size_t used = 0;
+	ssize_t got = 0;
+
+	while (used < room && (got = read(fd, at + used, room - used)) > 0)
+		used += (size_t)got;
+	return got < 0 ? -1 : (ssize_t)used;
+}
+
 /* Whole, ended by NUL; -1 with errno. */
 static int read_text(const char *path, char *text, size_t room)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t used = 0;
-	ssize_t got = -1;
+	ssize_t size;
 
 	if (fd < 0)
 		return -1;
-	while (used < room - 1 && (got = read(fd, text + used, room - 1 - used)) > 0)
-		used += (size_t)got;
+	size = guest_read(fd, text, room - 1);
 	close(fd);
-	text[used] = '\0';
-	return got < 0 ? -1 : 0;
+	text[size < 0 ? 0 : size] = '\0';
+	return size < 0 ? -1 : 0;
 }
 
 /* ---- modules --------------------------------------------------------------------------------- */

@@ -74,6 +74,8 @@ bool channel_has_room(const struct init *init);
 int guest_start(void);
 /* Loads the modules of a feature (core/rootfs.h lists them); 0, or -1 with errno. */
 int guest_load(const char *feature);
+/* A file from where it stands, to its end or `room`: how many bytes, or -1 with errno. */
+ssize_t guest_read(int fd, void *to, size_t room);
 /* Ends the guest; the reason goes to the console with errno's text behind it. */
 _Noreturn void guest_fail(const char *what);
 

@@ -13,7 +13,6 @@
  * files are opened before the job's root is there. A kernel without pressure stall information has its
  * OOM killer alone.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>

@@ -389,28 +389,12 @@ static int enter_root(void)
 
 /* ---- 0 --------------------------------------------------------------------------------------- */
 
-static ssize_t read_whole(int fd, uint8_t *to, size_t room)
-{
-	size_t size = 0;
-
-	while (size < room) {
-		ssize_t got = read(fd, to + size, room - size);
-
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			break;
-		size += (size_t)got;
-	}
-	return (ssize_t)size;
-}
-
 /* The operations of PROTO_FIXED_FILE, with FIXED as their root. */
 static int make_fixed(void)
 {
 	static uint8_t payload[FIXED_ROOM];
 	int fd = open(PROTO_FIXED_FILE, O_RDONLY | O_CLOEXEC), root = open("/", O_PATH | O_CLOEXEC);
-	ssize_t size = fd < 0 ? -1 : read_whole(fd, payload, sizeof(payload));
+	ssize_t size = fd < 0 ? -1 : guest_read(fd, payload, sizeof(payload));
 
 	if (fd >= 0)
 		close(fd);

@@ -173,6 +173,7 @@ static void tell_ends(const struct job *job, const struct guest *guest, bool ful
 
 static int talk(struct vm *vm, struct guest *guest, bool eager, int *ret_code, struct err *err)
 {
+	bool full = false;
 	struct agent_run run = {
 		.in = vm->job->no_stdin ? -1 : STDIN_FILENO,
 		.out = STDOUT_FILENO,
@@ -183,11 +184,10 @@ static int talk(struct vm *vm, struct guest *guest, bool eager, int *ret_code, s
 		.eager = eager,
 		.setup = vm_setup,
 		.setup_data = vm,
+		.full = &full,
 	};
 	struct job job;
-	bool full = false;
 
-	run.full = &full;
 	scale(vm, &job);
 	guest_watch(guest, &run);
 	if (agent_run(&run, &job, ret_code, err) < 0)

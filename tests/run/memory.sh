@@ -73,7 +73,7 @@ fi
 text=$(printf 'MemAvailable: 65536 kB\n\0' | od -An -v -tx1 | tr -d ' \n')
 for kind in 'file /x' inodes; do
 	# shellcheck disable=SC2086 # two words
-	as "$who" strace -o "$W/strace" -P /proc/meminfo -e trace=read -e "inject=read:poke_exit=@arg2=$text" \
+	as "$who" strace -o "$W/strace" -P /proc/meminfo -e trace=pread64 -e "inject=pread64:poke_exit=@arg2=$text" \
 		"$DUET" run --store "$store" -f "$P/duet.yaml" --on container -- eat $kind 2>"$W/err" </dev/null
 	is "$kind: the job is told" $? 9
 	has "$kind: so is the user" "$(cat "$W/err")" \
