@@ -11,7 +11,7 @@ PROBE=$BUILD/tests/run/fetcher_probe
 STRANGER=1879113728 # IDMAP_STRANGER
 server=
 [ -x "$PROBE" ] || skip "$PROBE is not built"
-[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
+need_python_ssl
 need openssl setpriv
 
 clean_up_more() {

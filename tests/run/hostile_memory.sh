@@ -4,7 +4,7 @@
 # shellcheck source=tests/run/lib.sh
 . "${srcdir:-.}/tests/run/lib.sh" || exit 99
 need zstd gzip
-[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
+need_python_ssl
 certificate good
 no_proxies
 export SSL_CERT_FILE=$W/good.crt HOME=$W/home PYTHONDONTWRITEBYTECODE=1

@@ -16,6 +16,8 @@
 #	unmounted DIR	unmounts it; says whether its file system is gone, or only out of sight (root)
 #	no_leftovers	tmp/ of a store is empty, and no process of this test's duet is left
 #	need PROGRAM...	skips when one is missing; `missing PROGRAM...` says which
+#	need_python_ssl	skips where the tests' servers cannot run
+#	report FILE NAME	takes over what a Python test has found
 #	no_proxies	none of the machine stands between the test and its servers
 #	certificate NAME [SUBJECT-ALT-NAMES]	makes $W/NAME.crt and $W/NAME.key for a server on 127.0.0.1
 #	wait_for FILE	until something is in it
@@ -91,6 +93,11 @@ missing() {
 need() {
 	program=$(missing "$@")
 	[ -z "$program" ] || skip "$program is not installed"
+}
+
+# the tests' servers are Python programs that speak TLS
+need_python_ssl() {
+	[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
 }
 
 no_proxies() {
@@ -218,6 +225,24 @@ $2
 $3
 ---" ;;
 	esac
+}
+
+# reported KIND NAME WHY: a line of a Python test's report; ` | ` in WHY is a new line
+reported() {
+	case $1 in
+	ok) ok "$2" ;;
+	bad) not_ok "$2: ${3// | /
+}" ;;
+	told) echo "$2" ;;
+	esac
+}
+
+# report FILE NAME: all lines of one, which has to end with `end`
+report() {
+	while IFS=$'\t' read -r kind first second; do
+		reported "$kind" "$first" "$second"
+	done <"$1"
+	is "$2" "$(tail -n 1 "$1")" end
 }
 
 finish() {

@@ -12,7 +12,7 @@
 . "${srcdir:-.}/tests/run/lib.sh" || exit 99
 lie=$BUILD/tests/run/lie_point
 [ -x "$lie" ] || skip "$lie is not built"
-[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
+need_python_ssl
 no_proxies
 "$lie" sync 0 "$W/told" "$DUET" --version >/dev/null 2>&1
 [ $? != 77 ] || skip 'tracing is not allowed here'

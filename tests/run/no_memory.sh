@@ -11,7 +11,7 @@ for program in duet_dynamic no_memory no_memory_start; do
 done
 grep -q __asan_init "$BUILD/duet-worker" && skip 'the sanitizer has allocations of its own'
 
-[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
+need_python_ssl
 no_proxies
 small_root
 pack "$SMALL" "$W/root.tar.zst"
@@ -29,15 +29,7 @@ chmod 755 "$W/bin"/*
 row F4 check+soak 'allocations that fail, one after the other, in duet and in its workers'
 PYTHONDONTWRITEBYTECODE=1 timeout $seconds /usr/bin/python3 "$SRC/tests/run/no_memory.py" \
 	"$DUET" "$W/no_memory.so" "$W/memory" $which >"$W/out" 2>"$W/err" || cat "$W/err"
-while IFS=$'\t' read -r kind first second; do
-	case $kind in
-	ok) ok "$first" ;;
-	bad) not_ok "$first: ${second// | /
-}" ;;
-	told) echo "$first" ;;
-	esac
-done <"$W/out"
-is 'all points were tried' "$(tail -n 1 "$W/out")" end
+report "$W/out" 'all points were tried'
 control_mutant memory-of-texts
 no_leftovers 'at the end' "$W/memory/store"
 finish

@@ -7,7 +7,7 @@ kill_point=$BUILD/tests/run/kill_point
 which=some seconds=200
 [ -z "${DUET_SOAK-}" ] || which=all seconds=3000
 
-[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
+need_python_ssl
 [ -x "$kill_point" ] || skip "$kill_point is not built"
 certificate good
 no_proxies
@@ -16,13 +16,6 @@ mkdir "$HOME"
 
 PYTHONDONTWRITEBYTECODE=1 timeout $seconds /usr/bin/python3 "$SRC/tests/run/pull_kill.py" \
 	"$DUET" "$kill_point" "$W" $which >"$W/out" 2>"$W/err" || cat "$W/err"
-while IFS=$'\t' read -r kind first second; do
-	case $kind in
-	ok) ok "$first" ;;
-	bad) not_ok "$first: ${second// | /
-}" ;;
-	esac
-done <"$W/out"
-is 'all points were tried' "$(tail -n 1 "$W/out")" end
+report "$W/out" 'all points were tried'
 no_leftovers 'at the end' "$W/store"
 finish

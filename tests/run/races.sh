@@ -8,7 +8,7 @@ processes=12 seconds=10
 [ -z "${DUET_SOAK-}" ] || processes=64 seconds=300
 seed=${DUET_SEED:-$RANDOM}
 echo "DUET_SEED=$seed"
-[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
+need_python_ssl
 certificate good
 no_proxies
 export SSL_CERT_FILE=$W/good.crt
@@ -29,15 +29,7 @@ EOF
 row F9 check+soak 'many at once on one store: pulls, builds, runs, exports, checks, gc'
 PYTHONDONTWRITEBYTECODE=1 timeout $((seconds * 4 + 500)) /usr/bin/python3 "$SRC/tests/run/races.py" \
 	"$DUET" "$W" $processes $seconds "$seed" >"$W/out" 2>"$W/err" || cat "$W/err"
-while IFS=$'\t' read -r kind first second; do
-	case $kind in
-	ok) ok "$first" ;;
-	bad) not_ok "$first: ${second// | /
-}" ;;
-	told) echo "$first" ;;
-	esac
-done <"$W/out"
-is 'it came to its end' "$(tail -n 1 "$W/out")" end
+report "$W/out" 'it came to its end'
 control_mutant partial-not-awaited
 no_leftovers end "$W/store"
 finish

@@ -28,7 +28,7 @@ declare -A what=(
 	[R19]='labels and annotations that mean the host'
 )
 
-[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
+need_python_ssl
 [ -x "$probe" ] || skip "$probe is not built"
 addresses='IP:127.0.0.1,DNS:localhost,IP:198.51.100.7,IP:169.254.169.254'
 certificate good "$addresses"
@@ -61,10 +61,8 @@ while IFS=$'\t' read -r kind first second; do
 		R*) row "$first" check "${what[$first]}" ;;
 		*) row ;;
 		esac ;;
-	ok) ok "$first" ;;
-	bad) not_ok "$first: ${second// | /
-}" ;;
 	control) control "$first" "$second" ;;
+	*) reported "$kind" "$first" "$second" ;;
 	esac
 done <"$W/out"
 row

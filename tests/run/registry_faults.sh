@@ -8,7 +8,7 @@ probe=${REGISTRY_PROBE:-$BUILD/tests/run/registry_probe}
 which=some seconds=150
 [ -z "${DUET_SOAK-}" ] || which=all seconds=900
 
-[ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import ssl' 2>/dev/null || skip 'no python3 with ssl'
+need_python_ssl
 [ -x "$probe" ] || skip "$probe is not built"
 certificate good 'IP:127.0.0.1,DNS:localhost'
 certificate other 'IP:127.0.0.1,DNS:localhost'
